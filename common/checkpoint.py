@@ -1,0 +1,136 @@
+"""Parameters on the disk: networks' `.params`, and the state of a run from which it resumes exactly.
+
+A state is one `.params` file too (no pickle): the parameters, Adam's two moments for each, and a JSON text. Nothing
+else is needed, since every random number of a run follows from the seed, the epoch and the sample (`loader.py`).
+"""
+import json
+import struct
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+
+from common import files
+from common.errors import InputError
+
+MAGIC = 0x112                                 # the first eight bytes of every NDArray list MXNet writes
+
+
+def parameters(net):
+    """The network's parameters by structural name ('stem.conv1.weight'), as `save_parameters` writes them."""
+    return net._collect_params_with_prefix()
+
+
+def save_parameters(net, path):
+    """Write the network's parameters (see `files.replacing`); several devices' copies are averaged."""
+    with files.replacing(path) as temporary:
+        net.save_parameters(str(temporary))
+
+
+def read_arrays(path):
+    """{name: NDArray} of a `.params` file; InputError if the file is not one."""
+    try:
+        with open(path, 'rb') as file:
+            head = file.read(8)
+        if len(head) < 8 or struct.unpack('<Q', head)[0] != MAGIC:
+            raise InputError(f'{path}: not an MXNet .params file')
+        arrays = mx.nd.load(str(path))
+    except OSError as error:
+        raise InputError(f'{path}: cannot be read ({error.strerror})') from None
+    except mx.MXNetError:
+        raise InputError(f'{path}: damaged, not a complete MXNet .params file') from None
+    if not isinstance(arrays, dict):
+        raise InputError(f'{path}: its arrays have no names; expected the parameters of a network')
+    return arrays
+
+
+def load_parameters(net, path, contexts):
+    """Load a network's own `.params`: every parameter, and no other. InputError names the first that does not fit."""
+    _assign(net, read_arrays(path), path, contexts)
+
+
+def load_backbone(net, path, contexts):
+    """Load ImageNet parameters in GluonCV's naming into conv1 to conv5 of every stage; the rest keeps its values.
+
+    Where a later stage's conv4 also takes the heat maps of the stage before, its filters for those keep theirs.
+    """
+    arrays = read_arrays(path)
+    own = parameters(net)
+    found = 0
+    for name, parameter in own.items():
+        part, _, rest = name.partition('.')
+        source = arrays.get(rest if part in ('stem', 'trunk') else rest.partition('.')[2])
+        if part not in ('stem', 'trunk', 'trunks') or source is None:
+            continue
+        value = parameter.data(contexts[0]).copy()
+        if value.shape[:1] + value.shape[2:] != source.shape[:1] + source.shape[2:] or value.size < source.size:
+            raise InputError(f'{path}: {rest} has shape {source.shape}, the network needs {value.shape}')
+        if value.shape == source.shape:
+            value = source
+        else:
+            value[:, :source.shape[1]] = source.as_in_context(value.context)
+        parameter.set_data(value)
+        found += 1
+    expected = sum(name.startswith(('stem.', 'trunk')) for name in own)
+    if found < expected:
+        raise InputError(f'{path}: holds {found} of the {expected} backbone parameters; expected GluonCV\'s ImageNet '
+                         'parameters of the same ResNet')
+
+
+def save_state(path, net, trainer, state):
+    """Write the whole state of a run: parameters, optimizer and the JSON-able `state`."""
+    arrays = {f'parameter:{name}': p._reduce() for name, p in parameters(net).items()}
+    moments = trainer._updaters[0].states     # the same on every device
+    for index, parameter in enumerate(trainer._params):
+        if index in moments:
+            arrays[f'mean:{index}'], arrays[f'variance:{index}'] = moments[index]
+    state = dict(state, updates=trainer.optimizer.num_update)
+    arrays['json'] = mx.nd.array(np.frombuffer(json.dumps(state).encode(), np.uint8), dtype=np.uint8)
+    with files.replacing(path) as temporary:
+        mx.nd.save(str(temporary), arrays)
+
+
+def load_state(path, net, trainer, contexts):
+    """Load what `save_state` wrote; returns `state`."""
+    arrays = read_arrays(path)
+    try:
+        state = json.loads(arrays.pop('json').asnumpy().tobytes().decode())
+        updates = state.pop('updates')
+    except (KeyError, ValueError, AttributeError):
+        raise InputError(f'{path}: not the state of a run') from None
+    _assign(net, {name.partition(':')[2]: a for name, a in arrays.items() if name.startswith('parameter:')}, path,
+            contexts)
+    optimizer = trainer.optimizer
+    optimizer.num_update = updates
+    for device, updater in zip(contexts, trainer._updaters):
+        for index in range(len(trainer._params)):
+            if f'mean:{index}' in arrays:
+                moments = arrays[f'mean:{index}'], arrays[f'variance:{index}']
+                updater.states[index] = tuple(m.as_in_context(device).copy() for m in moments)
+                updater.states_synced[index] = True
+        optimizer._all_index_update_counts[device.device_id] = {index: updates for index in updater.states}
+    return state
+
+
+def average_statistics(net, contexts):
+    """Give every device the mean of the devices' running statistics, which is also what is saved."""
+    if len(contexts) > 1:
+        for name, parameter in parameters(net).items():
+            if name.endswith(('running_mean', 'running_var')):
+                parameter.set_data(parameter._reduce())
+
+
+def _assign(net, arrays, path, contexts):
+    own = parameters(net)
+    for name in own:
+        if name not in arrays:
+            raise InputError(f'{path}: has no {name}; it was saved from another network (backbone, head or stages)')
+    for name in arrays:
+        if name not in own:
+            raise InputError(f'{path}: has {name}, which this network lacks; it was saved from another network')
+    for name, parameter in own.items():
+        expected, given = parameter.shape, arrays[name].shape
+        if len(expected) != len(given) or any(n not in (0, m) for n, m in zip(expected, given)):
+            raise InputError(f'{path}: {name} has shape {given}, the network needs {expected}')
+    for name, parameter in own.items():
+        parameter._load_init(arrays[name], contexts, cast_dtype=True, dtype_source='current')

@@ -1,0 +1,236 @@
+"""Experiments: small YAML files over shared bases, checked key by key.
+
+A file holds only the lines that differ from its `base:` (a path relative to the file, or a list of them, later ones
+winning). `load` merges them, applies `--set a.b=c` and checks every key against `SCHEMA`.
+"""
+import difflib
+import math
+from pathlib import Path
+
+import yaml
+from easydict import EasyDict
+
+from common import files
+from common.errors import InputError
+
+
+class Rule:
+    """What a key may hold: `check(value)` returns the value to use or raises ValueError; `text` says what is right."""
+
+    def __init__(self, text, check):
+        self.text, self.check = text, check
+
+
+def number(low, high=math.inf, above=False):
+    """A finite number in [low, high], or (low, high] with `above`."""
+    def check(value):
+        value = float(value) if isinstance(value, str) else value      # YAML 1.1 reads 1e-3 as a string
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise ValueError
+        if not low <= value <= high or (above and value == low):
+            raise ValueError
+        return float(value)
+    bound = f'above {low:g}' if above else f'of at least {low:g}'
+    return Rule(f'a number {bound}' + ('' if high == math.inf else f' and at most {high:g}'), check)
+
+
+def integer(low, high=math.inf):
+    """A whole number in [low, high]."""
+    def check(value):
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError
+        return value
+    return Rule(f'a whole number of at least {low}' + ('' if high == math.inf else f' and at most {high}'), check)
+
+
+def one_of(*choices):
+    """One of the strings given."""
+    def check(value):
+        if value not in choices:
+            raise ValueError
+        return value
+    return Rule('one of ' + ', '.join(choices), check)
+
+
+def boolean():
+    """true or false."""
+    def check(value):
+        if not isinstance(value, bool):
+            raise ValueError
+        return value
+    return Rule('true or false', check)
+
+
+def text(may_be_empty=False):
+    """A string."""
+    def check(value):
+        if not isinstance(value, str) or not (value or may_be_empty):
+            raise ValueError
+        return value
+    return Rule('a text' + (', or empty' if may_be_empty else ''), check)
+
+
+def list_of(rule, length=None, at_least=0):
+    """A list whose members follow `rule`."""
+    def check(value):
+        if not isinstance(value, (list, tuple)) or len(value) < at_least or length not in (None, len(value)):
+            raise ValueError
+        return [rule.check(member) for member in value]
+    many = f'{length} members' if length else f'at least {at_least} members' if at_least else 'any number of members'
+    return Rule(f'a list of {many}, each {rule.text}', check)
+
+
+SCHEMA = {
+    'data': {
+        'set': one_of('mpii', 'coco'),
+        'train': text(),                      # the split trained on
+        'valid': text(),                      # the split that decides when the rate drops and which epoch is best
+    },
+    'input': {
+        'size': list_of(integer(32), length=2),               # width, height
+    },
+    'augment': {
+        'rotation': number(0, 180),           # degrees, uniform in +-
+        'scale': number(0, 0.9),              # factor, uniform in 1 +-
+        'flip': boolean(),
+    },
+    'network': {
+        'backbone': one_of('resnet18', 'resnet50', 'resnet101'),
+        'pretrained': text(may_be_empty=True),                # ImageNet .params; empty: random weights
+        'head': one_of('heatmap', 'regression'),
+        'deconvolutions': integer(1, 4),
+        'stages': integer(1, 8),
+        'beta': number(0, above=True),        # the integral's softmax is taken of beta * heat map
+    },
+    'loss': {
+        'heatmap': one_of('mse', 'softmax', 'binary', 'none'),                 # H1, H2, H3, and I* or R1
+        'joint': one_of('l1', 'l2', 'none'),
+        'heatmap_weight': number(0, above=True),
+        'joint_weight': number(0, above=True),
+        'sigma': number(0, above=True),       # H1: the Gaussian's standard deviation in cells
+        'radius': number(0, above=True),      # H3: positives lie within this many pixels, for an input 256 wide
+        'negatives': number(0, above=True),   # H3: random negatives for each positive
+    },
+    'train': {
+        'start_from': text(may_be_empty=True),                # the experiment beside this one whose best network starts
+        'batch_size': integer(1),             # over all devices
+        'rates': list_of(number(0, above=True), at_least=1),
+        'patience': integer(1),               # epochs without a better score: validation has saturated
+        'drops': list_of(integer(1)),         # if given, the epochs after which the rate drops; patience is unused
+        'epochs': integer(1),                 # at most
+        'freeze_bn': boolean(),               # batch normalisation by its running statistics
+        'seed': integer(0),
+    },
+    'test': {
+        'decode': one_of('argmax', 'quarter', 'integral', 'local', 'regression'),
+        'window': integer(1),                 # local integral: cells to each side of the maximum
+        'flip': boolean(),
+        'batch_size': integer(1),
+    },
+}
+
+
+def load(path, overrides=()):
+    """The experiment in `path` as an EasyDict of every key in `SCHEMA`, plus `name` and `path`.
+
+    overrides: strings 'section.key=value', the value in YAML. The name is the path below `experiments`, without its
+    suffix ('mpii/table2/i1'). InputError names the file or option and the key, and says what would be right.
+    """
+    path = Path(path).resolve()
+    values = _read(path, seen=())
+    for override in overrides:
+        key, equals, value = override.partition('=')
+        if not equals:
+            raise InputError(f'--set {override}: expected section.key=value')
+        values[key.strip()] = (_parse(value, f'--set {override}'), f'--set {override}')
+    cfg = EasyDict(name=_name(path), path=str(path), **{section: {} for section in SCHEMA})
+    for section, rules in SCHEMA.items():
+        for key, rule in rules.items():
+            if f'{section}.{key}' not in values:
+                raise InputError(f'{path}: no value for {section}.{key}; expected {rule.text}')
+            cfg[section][key] = _check(f'{section}.{key}', *values.pop(f'{section}.{key}'), rule)
+    for key, (_, source) in values.items():
+        raise InputError(f'{source}: unknown key {key}{_nearest(key)}')
+    _check_together(cfg)
+    return cfg
+
+
+def save(cfg, path):
+    """Write the resolved configuration, one that `load` reads again."""
+    files.write_text(path, f'# {cfg.name}, resolved\n' + yaml.safe_dump(
+        {section: {key: cfg[section][key] for key in rules} for section, rules in SCHEMA.items()}, sort_keys=False))
+
+
+def _read(path, seen):
+    """{'section.key': (value, file it stands in)} of a file over its bases."""
+    if path in seen:
+        raise InputError(f'{path}: is its own base')
+    try:
+        content = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f'{path}: cannot be read ({getattr(error, "strerror", error)})') from None
+    tree = _parse(content, path)
+    tree = {} if tree is None else tree
+    if not isinstance(tree, dict):
+        raise InputError(f'{path}: expected sections ({", ".join(SCHEMA)})')
+    bases = tree.pop('base', [])
+    values = {}
+    for base in [bases] if isinstance(bases, str) else bases:
+        values.update(_read((path.parent / base).resolve(), seen + (path,)))
+    for section, keys in tree.items():
+        if section in SCHEMA and not isinstance(keys, dict):
+            raise InputError(f'{path}: {section} is a section; expected keys in it ({", ".join(SCHEMA[section])})')
+        if section not in SCHEMA:
+            raise InputError(f'{path}: unknown key {section}{_nearest(str(section))}')
+        values.update({f'{section}.{key}': (value, str(path)) for key, value in keys.items()})
+    return values
+
+
+def _parse(content, source):
+    try:
+        return yaml.safe_load(content)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        line = getattr(error, 'problem_mark', None)
+        where = f' (line {line.line + 1}: {error.problem})' if line else ''
+        raise InputError(f'{source}: not valid YAML{where}') from None
+
+
+def _check(key, value, source, rule):
+    try:
+        return rule.check(value)
+    except (ValueError, TypeError):
+        raise InputError(f'{source}: {key} is {value!r}; expected {rule.text}') from None
+
+
+def _nearest(key):
+    known = list(SCHEMA) + [f'{section}.{name}' for section, rules in SCHEMA.items() for name in rules]
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f'; did you mean {close[0]}?' if close else f'; the sections are {", ".join(SCHEMA)}'
+
+
+def _name(path):
+    parts = path.with_suffix('').parts
+    return '/'.join(parts[parts.index('experiments') + 1:]) if 'experiments' in parts else path.stem
+
+
+def _check_together(cfg):
+    """What no single key can say."""
+    regression = cfg.network.head == 'regression'
+    problems = {
+        f'input.size {cfg.input.size}: both must be multiples of 32': any(n % 32 for n in cfg.input.size),
+        'loss.heatmap and loss.joint are both none: there is nothing to learn':
+            cfg.loss.heatmap == cfg.loss.joint == 'none',
+        'network.head is regression: loss.heatmap must be none': regression and cfg.loss.heatmap != 'none',
+        'network.head is regression: test.decode must be regression': regression and cfg.test.decode != 'regression',
+        'network.head is heatmap: test.decode cannot be regression':
+            not regression and cfg.test.decode == 'regression',
+        'network.stages > 1: needs network.head heatmap and network.deconvolutions 2 (conv3 and the heat maps, which '
+        'are concatenated, have the same size then)':
+            cfg.network.stages > 1 and (regression or cfg.network.deconvolutions != 2),
+        'train.drops: must increase, and be one fewer than train.rates':
+            bool(cfg.train.drops) and (sorted(set(cfg.train.drops)) != cfg.train.drops
+                                       or len(cfg.train.drops) != len(cfg.train.rates) - 1),
+    }
+    for problem, present in problems.items():
+        if present:
+            raise InputError(f'{cfg.path}: {problem}')

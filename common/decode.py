@@ -1,0 +1,73 @@
+"""Heat maps and joints of one batch -> joints in input pixels and their scores; the flip test. NumPy only."""
+import numpy as np
+
+from common import grid
+
+HEATMAP_DECODINGS = ('argmax', 'quarter', 'integral', 'local')
+
+
+def argmax(heatmaps):
+    """The location of the maximum (Eq. 1): heat maps (B, K, H, W) -> cells (B, K, 2), x and y, and values (B, K)."""
+    flat = heatmaps.reshape(heatmaps.shape[:2] + (-1,))
+    index = flat.argmax(axis=2)
+    y, x = np.divmod(index, heatmaps.shape[3])
+    return np.stack([x, y], axis=2).astype(np.float32), np.take_along_axis(flat, index[..., None], axis=2)[..., 0]
+
+
+def quarter(heatmaps):
+    """The maximum moved by a quarter of a cell towards its larger neighbour on each axis (Newell et al., ECCV 2016)."""
+    cells, _ = argmax(heatmaps)
+    around = _window(heatmaps, cells.astype(int), 1)                           # (B, K, 3, 3)
+    towards = np.stack([around[..., 1, 2] - around[..., 1, 0], around[..., 2, 1] - around[..., 0, 1]], axis=2)
+    # At the border one neighbour is missing (-inf): the maximum stays where it is.
+    return cells + 0.25 * np.where(np.isfinite(towards), np.sign(towards), 0).astype(np.float32)
+
+
+def local_integral(heatmaps, beta, window):
+    """The integral (Eq. 6) over the cells within `window` of the maximum, the softmax taken over these alone.
+
+    An expectation over the whole map lies between two modes where the map has two; this one stays with the higher.
+    """
+    cells, _ = argmax(heatmaps)
+    around = _window(heatmaps, cells.astype(int), window)
+    mass = np.exp(beta * (around - around[..., window:window + 1, window:window + 1]))
+    offsets = np.arange(-window, window + 1, dtype=np.float32)
+    total = mass.sum(axis=(2, 3))
+    return cells + np.stack([mass.sum(axis=2) @ offsets / total, mass.sum(axis=3) @ offsets / total], axis=2)
+
+
+def decode(heatmaps, joints, method, stride, beta=1.0, window=2):
+    """Joints (B, K, 2) in input pixels by one of the methods of `test.decode`.
+
+    heatmaps: (B, K, H, W) of the last stage, None for a regression network; joints: (B, K, 2), the network's own, in
+    input pixels (the integral of its heat maps, or the regressed ones).
+    """
+    if method in ('integral', 'regression'):
+        return joints
+    if method == 'argmax':
+        cells = argmax(heatmaps)[0]
+    elif method == 'quarter':
+        cells = quarter(heatmaps)
+    else:
+        cells = local_integral(heatmaps, beta, window)
+    return grid.to_pixels(cells, stride)
+
+
+def unflip(heatmaps, joints, width, flip_pairs):
+    """Outputs for a mirrored image, as they are for the image itself: mirrored back, left and right exchanged."""
+    swap = np.arange(joints.shape[1])
+    for left, right in flip_pairs:
+        swap[[left, right]] = right, left
+    joints = joints[:, swap].copy()
+    joints[..., 0] = grid.mirror(joints[..., 0], width)
+    return None if heatmaps is None else heatmaps[:, swap, :, ::-1], joints
+
+
+def _window(heatmaps, cells, radius):
+    """The (2 radius + 1)^2 cells around `cells` (B, K, 2) of each map; -inf outside the map."""
+    padded = np.pad(heatmaps, [(0, 0), (0, 0), (radius, radius), (radius, radius)], constant_values=-np.inf)
+    reach = np.arange(2 * radius + 1)
+    b, k = np.ogrid[:heatmaps.shape[0], :heatmaps.shape[1]]
+    rows = cells[..., 1, None, None] + reach[:, None]
+    columns = cells[..., 0, None, None] + reach
+    return padded[b[..., None, None], k[..., None, None], rows, columns]

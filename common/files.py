@@ -1,0 +1,64 @@
+"""Reading and writing files so that a crash never leaves half a file and an error names the file."""
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+from common.errors import InputError
+
+
+def make_folder(path):
+    """Create a folder and its parents; InputError where that is not possible. Returns a `Path`."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f'{path}: cannot create this folder ({error.strerror})') from None
+    if not os.access(path, os.W_OK):
+        raise InputError(f'{path}: this folder is not writable')
+    return path
+
+
+@contextmanager
+def replacing(path):
+    """Yield a temporary name beside `path`, renamed to `path` on success and removed on failure.
+
+    The previous file stays whole until the new one is on the disk. A full disk or an unwritable folder is an
+    InputError that names `path`.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    temporary = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
+    try:
+        yield temporary
+        with open(temporary, 'rb') as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f'{path}: cannot be written ({error.strerror}); any earlier version is unchanged') from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path, text):
+    """Write `text` to `path` (see `replacing`)."""
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+def write_json(path, value):
+    """Write `value` to `path` as JSON (see `replacing`)."""
+    write_text(path, json.dumps(value, indent=1) + '\n')
+
+
+def read_json(path):
+    """The value in a JSON file; InputError naming the file, and the line where it is malformed."""
+    try:
+        with open(path) as file:
+            return json.load(file)
+    except OSError as error:
+        raise InputError(f'{path}: cannot be read ({error.strerror})') from None
+    except json.JSONDecodeError as error:
+        raise InputError(f'{path}: not valid JSON (line {error.lineno}: {error.msg})') from None
+    except (UnicodeDecodeError, RecursionError):
+        raise InputError(f'{path}: not valid JSON') from None

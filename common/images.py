@@ -1,0 +1,73 @@
+"""Reading what a crop needs of an image file, and no more.
+
+A JPEG decodes directly at 1/2, 1/4 or 1/8 of its size, for far less work. Reduced pixel j covers the source pixels
+[r*j, r*j + r), so its centre lies at r*j + (r - 1)/2; the warp accounts for that, and a crop has its content at the
+same place whatever the reduction.
+"""
+import cv2
+import numpy as np
+
+from common.errors import InputError
+
+# The loader works on many images at once; threads within one image would only get in each other's way.
+cv2.setNumThreads(1)
+# A bad file is reported once, by an InputError.
+cv2.setLogLevel(0)
+
+# Annotations are in the pixels that the file stores, so an orientation in the metadata is not applied.
+_FLAGS = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
+          8: cv2.IMREAD_REDUCED_COLOR_8}
+_JPEG, _START_OF_SCAN, _END_OF_IMAGE = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
+
+
+def read_image(path, step=1.0):
+    """Decode an image for use at `step` source pixels per output pixel.
+
+    Returns (image, reduction): BGR uint8 of (ceil(height/reduction), ceil(width/reduction), 3), where `reduction` is
+    the largest of 1, 2, 4, 8 that `step` allows without enlarging anything (1 for every format but JPEG). Grey images
+    and images with an alpha channel come out in three channels.
+    InputError for a file that is missing, empty, no image, or a JPEG whose end is missing.
+    """
+    try:
+        with open(path, 'rb') as file:
+            data = file.read()
+    except OSError as error:
+        raise InputError(f'{path}: cannot be read ({error.strerror})') from None
+    if not data:
+        raise InputError(f'{path}: this file is empty')
+    reduction = 1
+    if data.startswith(_JPEG):
+        if _truncated(data):
+            raise InputError(f'{path}: this JPEG is truncated ({len(data)} bytes); fetch it again')
+        reduction = max(r for r in _FLAGS if r <= max(step, 1))
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise InputError(f'{path}: not an image that can be decoded')
+    return image, reduction
+
+
+def _truncated(jpeg):
+    """Whether the last scan lacks its end: OpenCV then returns a picture that is grey from there on.
+
+    Neither marker occurs within a scan, and a thumbnail's lie before the picture's, so the last end-of-image has to
+    come after the last start-of-scan. Searching from the end, this takes no time for a whole file.
+    """
+    end = jpeg.rfind(_END_OF_IMAGE)
+    return end < 0 or jpeg.find(_START_OF_SCAN, end) >= 0
+
+
+def read_crop(path, to_source, size, out=None):
+    """Cut a crop of `size` (width, height) out of an image file; black outside of the image.
+
+    `to_source` (2, 3) maps the crop's pixels to the file's. Returns RGB uint8 (height, width, 3), in `out` if that is
+    given. The image is interpolated linearly between pixels that are at most 2 times as fine as the crop's (JPEG, up
+    to 16 source pixels per pixel of the crop). InputError as in `read_image`.
+    """
+    image, reduction = read_image(path, step=np.hypot(to_source[0, :2], to_source[1, :2]).min())
+    to_reduced = to_source / reduction
+    to_reduced[:, 2] -= (reduction - 1) / (2 * reduction)
+    crop = cv2.warpAffine(image, to_reduced, tuple(size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return cv2.cvtColor(crop, cv2.COLOR_BGR2RGB, dst=out)

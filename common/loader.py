@@ -1,0 +1,137 @@
+"""Samples to batches: threads decode, crop and augment whole batches ahead of the consumer.
+
+Threads suffice because OpenCV releases the interpreter's lock while it decodes and warps. Every random number depends
+on nothing but the seed, the epoch and the sample, so neither the number of threads nor a resumed run changes a batch.
+"""
+import sys
+from collections import deque, namedtuple
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from itertools import islice
+
+import numpy as np
+
+from common.crop import crop_matrix, crop_sample, draw
+from common.errors import InputError
+from common.runtime import available_cores
+
+Batch = namedtuple('Batch', 'images joints visible keys matrices indices')
+Batch.__doc__ = """B crops with K joints each, as NumPy arrays.
+
+images: uint8 (B, H, W, 3) RGB; joints: float32 (B, K, 2) in input pixels; visible: float32 (B, K), 1 where a joint
+carries loss; keys: float32 (B,) in [0, 1), a random number for each crop from which the device draws its own;
+matrices: float64 (B, 2, 3), source to input pixels; indices: int64 (B,) into the samples."""
+
+
+class Loader:
+    """Batches of crops of `samples`, a sequence of `common.crop.Sample` with the same number of joints.
+
+    size: of the crops, (width, height).
+    shuffle: a new order every epoch. augment: an `Augmentation` or None.
+    threads: by default one for each core this process may use.
+    strict: an unreadable image raises its InputError. Otherwise its slot stays black without visible joints, a warning
+    goes to stderr once for each file, `skipped` (path -> message) remembers it, and only an epoch without a single
+    readable image is an InputError.
+    shard: (rank, count) for one of several workers: its part of every epoch. The parts are disjoint and equally long,
+    save that the last ones start over with the first samples where `count` does not divide their number.
+    """
+
+    def __init__(self, samples, size, batch_size, shuffle=False, augment=None, seed=0, threads=None, strict=True,
+                 shard=(0, 1)):
+        self.samples = samples
+        self.size = tuple(size)
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.augment = augment
+        self.seed = seed
+        self.threads = threads or available_cores()
+        self.strict = strict
+        self.shard = shard
+        self.skipped = {}
+
+    def __len__(self):
+        """The number of batches in an epoch; the last one may be smaller than the others."""
+        return -(-self._share() // self.batch_size)
+
+    def _share(self):
+        """The number of samples in this worker's part of an epoch."""
+        return -(-len(self.samples) // self.shard[1])
+
+    def order(self, epoch):
+        """Indices of this worker's samples in the order of an epoch, int64."""
+        count = len(self.samples)
+        order = np.random.default_rng([self.seed, epoch]).permutation(count) if self.shuffle else np.arange(count)
+        rank, workers = self.shard
+        return np.resize(order, self._share() * workers)[rank::workers]
+
+    def batches(self, epoch=0):
+        """Iterate over the `Batch`es of an epoch; leaving the loop early stops the threads."""
+        order = self.order(epoch)
+        parts = (order[start:start + self.batch_size] for start in range(0, len(order), self.batch_size))
+        held, readable = [], False           # nothing leaves before the first readable image: maybe there is none
+        with closing(_ahead(partial(self._prepare, epoch), parts, self.threads)) as prepared:
+            for batch, failures in prepared:
+                held.append((batch, failures))
+                readable = readable or len(failures) < len(batch.indices)
+                if readable:
+                    for batch, failures in held:
+                        self._report(failures)
+                        yield batch
+                    held.clear()
+        if held:
+            raise InputError(f'no image can be read; the first: {held[0][1][0][1]}')
+
+    def _report(self, failures):
+        for path, message in failures:
+            if path not in self.skipped:
+                self.skipped[path] = message
+                print(f'warning: {message}; skipped', file=sys.stderr)
+
+    def _prepare(self, epoch, indices):
+        """The batch of these samples, and a list of (path, message) for those whose image cannot be read."""
+        count, joints, (width, height) = len(indices), len(self.samples[0].joints), self.size
+        batch = Batch(np.zeros((count, height, width, 3), np.uint8), np.zeros((count, joints, 2), np.float32),
+                      np.zeros((count, joints), np.float32), np.zeros(count, np.float32), np.zeros((count, 2, 3)),
+                      indices)
+        failures = []
+        for slot, index in enumerate(indices):
+            try:
+                self._fill(batch, slot, epoch)
+            except InputError as error:
+                if self.strict:
+                    raise
+                failures.append((self.samples[index].image, str(error)))
+        return batch, failures
+
+    def _fill(self, batch, slot, epoch):
+        """Fill one slot of a batch; where the image cannot be read, its key and matrix only."""
+        index = int(batch.indices[slot])
+        sample = self.samples[index]
+        # 1 + index, because NumPy takes [seed, epoch, 0] for [seed, epoch], which the permutation uses.
+        rng = np.random.default_rng([self.seed, epoch, 1 + index])
+        batch.keys[slot] = rng.random(dtype=np.float32)
+        view = draw(self.augment, rng) if self.augment else ()
+        flip_pairs = self.augment.flip_pairs if self.augment else ()
+        batch.matrices[slot] = matrix = crop_matrix(sample.box, self.size, *view)
+        _, batch.joints[slot], batch.visible[slot] = crop_sample(sample, self.size, matrix, flip_pairs,
+                                                                 out=batch.images[slot])
+
+
+def _ahead(function, items, threads):
+    """Yield function(item) of every item in order, computed by threads, at most `threads` + 1 items ahead.
+
+    An exception of `function` is raised here in its turn. When the generator is closed, no thread is left.
+    """
+    items = iter(items)
+    pool = ThreadPoolExecutor(threads)
+    try:
+        pending = deque(pool.submit(function, item) for item in islice(items, threads + 1))
+        while pending:
+            result = pending.popleft().result()
+            pending.extend(pool.submit(function, item) for item in islice(items, 1))
+            yield result
+    finally:
+        for future in pending:
+            future.cancel()
+        pool.shutdown()

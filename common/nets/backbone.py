@@ -1,0 +1,43 @@
+"""ResNet (He et al., CVPR 2016), cut where the multi-stage network of Figure 1 needs it.
+
+The layers are GluonCV's `resnet*_v1b`, so their ImageNet parameters fit.
+"""
+from gluoncv import model_zoo
+from mxnet import gluon
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)         # RGB in 0..1, the statistics GluonCV's networks are trained with
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Stem(gluon.HybridBlock):
+    """Images uint8 (B, H, W, 3) RGB -> features of conv1 to conv3 (B, C, H/8, W/8). Normalises first."""
+
+    def __init__(self, resnet, **kwargs):
+        super().__init__(**kwargs)
+        for name in ('conv1', 'bn1', 'relu', 'maxpool', 'layer1', 'layer2'):
+            setattr(self, name, getattr(resnet, name))
+
+    def hybrid_forward(self, F, images):
+        x = F.image.normalize(F.image.to_tensor(images), mean=IMAGENET_MEAN, std=IMAGENET_STD)
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        return self.layer2(self.layer1(x))
+
+
+class Trunk(gluon.HybridBlock):
+    """Features (B, C, H/8, W/8) -> features of conv4 and conv5 (B, C', H/32, W/32)."""
+
+    def __init__(self, resnet, **kwargs):
+        super().__init__(**kwargs)
+        self.layer3 = resnet.layer3
+        self.layer4 = resnet.layer4
+
+    def hybrid_forward(self, F, x):
+        return self.layer4(self.layer3(x))
+
+
+def resnet(name, freeze_bn=False):
+    """GluonCV's ResNet-18, -50 or -101 (`name` 'resnet18', ...) without parameters.
+
+    freeze_bn: batch normalisation by the running statistics in training too.
+    """
+    return model_zoo.get_model(f'{name}_v1b', use_global_stats=freeze_bn)

@@ -1,0 +1,27 @@
+"""The integral (Eq. 4-7): the expectation of a joint's location under its normalised heat map."""
+from mxnet import gluon
+
+from common import grid
+
+
+class Integral(gluon.HybridBlock):
+    """Heat maps (B, K, H, W), any H and W -> joints (B, K, 2), x and y in input pixels.
+
+    Softmax (Eq. 5) of `beta` times the heat map, then the expectation (Eq. 6). Only the marginal sums over rows and
+    columns meet the coordinates, so no H x W x 2 products are made and not even the normalised map is written. The
+    maximum is subtracted first: a map saturated at one cell gives exactly that cell's centre.
+    """
+
+    def __init__(self, stride, beta=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self._stride, self._beta = stride, beta
+
+    def hybrid_forward(self, F, heatmaps):
+        logits = heatmaps * self._beta
+        highest = F.BlockGrad(F.max(logits, axis=(2, 3), keepdims=True))       # softmax does not depend on a shift
+        mass = F.exp(F.broadcast_sub(logits, highest))
+        columns, rows = F.sum(mass, axis=2), F.sum(mass, axis=3)               # (B, K, W), (B, K, H)
+        total = F.sum(columns, axis=2)                                         # (B, K)
+        x = F.dot(columns, F.contrib.arange_like(columns, axis=2)) / total
+        y = F.dot(rows, F.contrib.arange_like(rows, axis=2)) / total
+        return grid.to_pixels(F.stack(x, y, axis=2), self._stride)

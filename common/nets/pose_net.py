@@ -1,0 +1,61 @@
+"""The networks of the paper: one or several stages of backbone and head, and the integral."""
+from mxnet import gluon
+from mxnet.gluon import nn
+
+from common.nets.backbone import Stem, Trunk, resnet
+from common.nets.heads import HeatmapHead, RegressionHead
+from common.nets.integral import Integral
+
+
+class HeatmapNet(gluon.HybridBlock):
+    """(MS-)H and (MS-)I networks (Figure 1): images uint8 (B, H, W, 3) -> heat maps and joints of every stage.
+
+    Returns two lists, one member a stage: heat maps (B, K, H/s, W/s) and joints (B, K, 2) in input pixels. All stages
+    share conv1 to conv3; each has its own conv4, conv5 and head, and sees the heat maps of the stage before.
+    """
+
+    def __init__(self, backbone, joints, deconvolutions=2, stages=1, beta=1.0, freeze_bn=False, **kwargs):
+        super().__init__(**kwargs)
+        self.stride = 32 // 2 ** deconvolutions
+        self.stem = Stem(resnet(backbone, freeze_bn))
+        self.trunks = nn.HybridSequential()
+        self.heads = nn.HybridSequential()
+        for _ in range(stages):
+            self.trunks.add(Trunk(resnet(backbone, freeze_bn)))
+            self.heads.add(HeatmapHead(joints, deconvolutions, freeze_bn))
+        self.integral = Integral(self.stride, beta)
+
+    def hybrid_forward(self, F, images):
+        features = self.stem(images)
+        heatmaps = []
+        for trunk, head in zip(self.trunks, self.heads):
+            seen = F.concat(features, heatmaps[-1], dim=1) if heatmaps else features
+            heatmaps.append(head(trunk(seen)))
+        return heatmaps, [self.integral(h) for h in heatmaps]
+
+
+class RegressionNet(gluon.HybridBlock):
+    """R1 (section 4): images uint8 (B, H, W, 3) -> no heat maps, and joints (B, K, 2) in input pixels.
+
+    Returns two lists as `HeatmapNet` does, the first of them empty.
+    """
+
+    stride = None
+
+    def __init__(self, backbone, joints, size, freeze_bn=False, **kwargs):
+        super().__init__(**kwargs)
+        layers = resnet(backbone, freeze_bn)
+        self.stem = Stem(layers)
+        self.trunk = Trunk(layers)
+        self.head = RegressionHead(joints, size)
+
+    def hybrid_forward(self, F, images):
+        return [], [self.head(self.trunk(self.stem(images)))]
+
+
+def build(cfg, joints):
+    """The network of a configuration for `joints` joints, without parameters, ready to hybridize."""
+    n, freeze_bn = cfg.network, cfg.train.freeze_bn
+    if n.head == 'regression':
+        return RegressionNet(n.backbone, joints, cfg.input.size, freeze_bn)
+    return HeatmapNet(n.backbone, joints, n.deconvolutions, n.stages, n.beta, freeze_bn)

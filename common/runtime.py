@@ -1,0 +1,82 @@
+"""Threads, devices and seeds. Imported by `common/__init__.py`, so that it acts before MXNet is imported."""
+import os
+import random
+from pathlib import Path
+
+from common.errors import InputError
+
+
+def available_cores():
+    """Physical cores this process may use: its CPU affinity, hyper-threads counted once, capped by the cgroup."""
+    try:
+        cpus = os.sched_getaffinity(0)
+    except AttributeError:                    # macOS has no affinity
+        return os.cpu_count() or 1
+    cores = {_siblings(cpu) for cpu in cpus}
+    return max(1, min(len(cores), int(_cgroup_cpus() + 0.5)))
+
+
+def _siblings(cpu):
+    """A name for the physical core of a logical CPU: the list of hyper-threads on it."""
+    try:
+        return Path(f'/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list').read_text().strip()
+    except OSError:
+        return str(cpu)
+
+
+def _cgroup_cpus(root='/sys/fs/cgroup'):
+    """CPUs that the control group grants (version 2, then version 1), infinity where there is no limit."""
+    root = Path(root)
+    try:
+        quota, period = (root / 'cpu.max').read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = (root / 'cpu/cpu.cfs_quota_us').read_text().strip()
+            period = (root / 'cpu/cpu.cfs_period_us').read_text().strip()
+        except OSError:
+            return 1e9
+    return 1e9 if quota in ('max', '-1') else int(quota) / int(period)
+
+
+def use_available_cores():
+    """Give OpenMP the cores there are, unless the user chose.
+
+    MXNet takes half of the logical CPUs by default, which wastes half of a machine without hyper-threads and
+    oversubscribes a container. OpenMP reads the variable once, when MXNet is loaded.
+    """
+    os.environ.setdefault('OMP_NUM_THREADS', str(available_cores()))
+
+
+def contexts(gpus=None, cpus=None):
+    """Devices from the command line: `gpus` is '0,1,2,3', `cpus` the number of CPU contexts (default one).
+
+    Several CPU contexts behave as several GPUs do (each has its own parameters, gradients go through kvstore).
+    InputError for a list that is not one, and for GPUs that MXNet cannot see.
+    """
+    import mxnet as mx
+    if gpus is None:
+        if cpus is not None and cpus < 1:
+            raise InputError(f'--cpus {cpus}: at least 1')
+        return [mx.cpu(i) for i in range(cpus or 1)]
+    try:
+        ids = [int(part) for part in gpus.split(',')]
+    except ValueError:
+        raise InputError(f'--gpus {gpus}: expected numbers separated by commas, such as 0,1,2,3') from None
+    try:
+        present = mx.context.num_gpus()
+    except mx.MXNetError:                     # a CUDA build without a driver
+        present = 0
+    if len(set(ids)) < len(ids) or not all(0 <= i < present for i in ids):
+        reason = f'MXNet sees {present} GPUs' if present else 'MXNet sees no GPU here (is a mxnet-cuXXX wheel ' \
+            'installed, and a driver?); use --cpus N'
+        raise InputError(f'--gpus {gpus}: {reason}')
+    return [mx.gpu(i) for i in ids]
+
+
+def seed_everything(seed):
+    """Seed Python, NumPy and every device of MXNet; with one seed a run on the CPU repeats itself."""
+    import mxnet as mx
+    import numpy as np
+    random.seed(seed)
+    np.random.seed(seed)
+    mx.random.seed(seed)

@@ -1,0 +1,135 @@
+"""The training loop: batches split over devices, forward, backward, kvstore step, validation, schedule, checkpoint."""
+import json
+import math
+import time
+from pathlib import Path
+
+import mxnet as mx
+from mxnet import autograd, gluon
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+from common import checkpoint, files
+from common.errors import InputError
+from common.losses import PoseLoss
+from common.schedule import Schedule
+
+
+class LossGraph(gluon.HybridBlock):
+    """Network, targets and losses as one graph: images, true joints, visible, keys -> two losses (B,) (`PoseLoss`)."""
+
+    def __init__(self, net, loss, **kwargs):
+        super().__init__(**kwargs)
+        self.net, self.loss = net, loss
+
+    def hybrid_forward(self, F, images, joints, visible, keys):
+        heatmaps, predicted = self.net(images)
+        return self.loss(heatmaps, predicted, joints, visible, keys)
+
+
+def split(batch, contexts):
+    """A loader's batch -> for each device that gets a part of it, (images, joints, visible, keys)."""
+    used = contexts[:len(batch.images)]
+    arrays = (batch.images, batch.joints, batch.visible, batch.keys)
+    parts = [gluon.utils.split_and_load(a, used, even_split=False) for a in arrays]
+    return list(zip(*parts))
+
+
+def train_step(graph, trainer, batch, contexts):
+    """One step of the optimizer on one batch; returns each device's sums (2,) of heat-map and joint loss, unread.
+
+    The gradient is that of the mean over the whole batch, over every device (and, with a dist kvstore, worker).
+    """
+    sums = []
+    with autograd.record():
+        for part in split(batch, contexts):
+            heatmap_loss, joint_loss = graph(*part)
+            sums.append(mx.nd.concat(heatmap_loss.sum(), joint_loss.sum(), dim=0))
+    autograd.backward(sums)
+    trainer.step(len(batch.images) * max(1, _workers(trainer)))
+    return sums
+
+
+def train_one_epoch(graph, trainer, loader, epoch, contexts, title):
+    """One pass over the loader; returns the mean losses and images/s. A loss that is not finite is an InputError."""
+    meter, pending, start = Meter(title), None, time.time()
+    with tqdm(total=len(loader.order(epoch)), desc=title, unit=' images', mininterval=1, dynamic_ncols=True) as bar:
+        for batch in loader.batches(epoch):
+            step = train_step(graph, trainer, batch, contexts), len(batch.images)
+            if pending:                       # read one step late, so that the device never waits for the host
+                meter.add(*pending)
+            pending = step
+            bar.set_postfix_str(str(meter), refresh=False)
+            bar.update(len(batch.images))
+        meter.add(*pending)
+    return {**meter.means(), 'images_per_second': meter.images / (time.time() - start)}
+
+
+class Meter:
+    """Mean losses over the images seen so far."""
+
+    def __init__(self, title):
+        self._title, self._sums, self.images = title, [0.0, 0.0], 0
+
+    def add(self, sums, images):
+        """Add one step's sums, as `train_step` returns them; InputError if they are not finite."""
+        step = sum(s.asnumpy().astype(float) for s in sums)
+        if not all(math.isfinite(value) for value in step):
+            raise InputError(f'{self._title}: the loss is {sum(step)} after {self.images} images; a lower train.rates '
+                             'may hold, and --resume goes on from the last epoch saved')
+        self._sums = [total + float(value) for total, value in zip(self._sums, step)]
+        self.images += images
+
+    def means(self):
+        heatmap_loss, joint_loss = (total / max(1, self.images) for total in self._sums)
+        return {'heatmap_loss': heatmap_loss, 'joint_loss': joint_loss}
+
+    def __str__(self):
+        return ', '.join(f'{name.replace("_", " ")} {value:.4f}' for name, value in self.means().items())
+
+
+def fit(cfg, net, loader, validate, folder, contexts, kvstore='device', resume=False):
+    """Train `net` (initialised, on `contexts`) until the schedule ends; returns the history, a dict an epoch.
+
+    loader: training batches (`loader.Loader`); validate: a function of the network that returns a dict of metrics
+    with the 'score' that decides. `folder` receives, after every epoch and each whole at any time: last.state (all
+    that `resume` needs), best.params, log.jsonl (one line an epoch) and TensorBoard's scalars.
+    """
+    folder = Path(folder)
+    graph = LossGraph(net, PoseLoss(cfg, net.stride))
+    graph.hybridize(static_alloc=True, static_shape=True)
+    trainer = gluon.Trainer(net.collect_params(), 'adam', kvstore=kvstore, update_on_kvstore=False)
+    schedule = Schedule(cfg.train.rates, cfg.train.patience, cfg.train.drops, cfg.train.epochs)
+    history = []
+    if resume and (folder / 'last.state').exists():
+        state = checkpoint.load_state(folder / 'last.state', net, trainer, contexts)
+        schedule.state, history = state['schedule'], state['history']
+    board = SummaryWriter(str(folder / 'tensorboard'), purge_step=len(history) + 1)
+    while not schedule.state['finished']:
+        epoch = schedule.state['epoch'] + 1
+        rate = schedule.rate
+        trainer.set_learning_rate(rate)
+        losses = train_one_epoch(graph, trainer, loader, epoch, contexts, f'{cfg.name} epoch {epoch}')
+        checkpoint.average_statistics(net, contexts)
+        metrics = validate(net)
+        best = schedule.update(metrics['score'])
+        history.append({'epoch': epoch, 'rate': rate, **losses, **metrics, 'best': best})
+        if best:
+            checkpoint.save_parameters(net, folder / 'best.params')
+        checkpoint.save_state(folder / 'last.state', net, trainer, {'schedule': schedule.state, 'history': history})
+        files.write_text(folder / 'log.jsonl', ''.join(json.dumps(line) + '\n' for line in history))
+        for name, value in history[-1].items():
+            if isinstance(value, (int, float)):
+                board.add_scalar(name, value, epoch)
+        tqdm.write(f'{cfg.name} epoch {epoch}: rate {rate:g}, heat maps {losses["heatmap_loss"]:.4f}, '
+                   f'joints {losses["joint_loss"]:.4f}, {losses["images_per_second"]:.1f} images/s, '
+                   f'score {metrics["score"]:.2f}{" (best)" if best else ""}')
+    board.close()
+    return history
+
+
+def _workers(trainer):
+    """Worker processes that share each step: 1 unless the kvstore is a distributed one."""
+    if not trainer._kv_initialized:
+        trainer._init_kvstore()
+    return trainer._kvstore.num_workers if trainer._kvstore else 1

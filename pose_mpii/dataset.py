@@ -1,0 +1,34 @@
+"""MPII's records as samples for `common`: file names, person boxes and 0-based joints."""
+from pathlib import Path
+
+import numpy as np
+
+from common.crop import Sample
+from pose_mpii.layout import read_split
+from pose_mpii.skeleton import JOINTS
+
+
+def person_box(center, scale):
+    """MPII practice: the square (cx, cy, side, side) in 0-based pixels around a person.
+
+    center: 1-based pixels; scale: the person's height / 200 px. The centre moves down by 15 * scale, so that feet are
+    in; the side is 200 * 1.25 * scale.
+    """
+    side = 200 * 1.25 * scale
+    return center[0] - 1, center[1] - 1 + 15 * scale, side, side
+
+
+def load_samples(data, split):
+    """The people of a split as a list of `Sample`, in the order of the annotation file.
+
+    A split without joints (test) gives joints that are all invisible. InputError as `layout.read_split`.
+    """
+    unknown = {'joints': np.ones((len(JOINTS), 2)), 'joints_vis': np.zeros(len(JOINTS))}
+    samples = []
+    for record in read_split(data, split):
+        record = {**unknown, **record}
+        samples.append(Sample(str(Path(data) / 'images' / record['image']),
+                              person_box(record['center'], record['scale']),
+                              np.asarray(record['joints'], np.float32) - 1,
+                              np.asarray(record['joints_vis'], np.float32)))
+    return samples

@@ -1,0 +1,216 @@
+"""The folder layout in which MPII is passed around, and its files (those of Simple Baselines, HRNet and MMPose).
+
+    DATA/images/*.jpg
+    DATA/annot/{train,valid,trainval,test}.json    one record a person, see `read_split`
+    DATA/annot/gt_valid.mat                        what PCKh needs of the same people, in the same order
+
+Coordinates in these files and in predictions are MATLAB's: the centre of the top left pixel is (1, 1).
+"""
+import json
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from scipy.io import loadmat, savemat
+
+from common.errors import InputError
+from common.files import read_json, replacing, write_json, write_text
+from pose_mpii.skeleton import JOINTS, SHORT_NAMES
+
+FIELDS = ('image', 'center', 'scale', 'joints', 'joints_vis')
+
+
+def annotation_file(data, split):
+    """Path of the records of a split: DATA/annot/<split>.json."""
+    return Path(data) / 'annot' / f'{split}.json'
+
+
+def ground_truth_file(data, split):
+    """Path of the ground truth of a split: DATA/annot/gt_<split>.mat."""
+    return Path(data) / 'annot' / f'gt_{split}.mat'
+
+
+# --- records -------------------------------------------------------------------------------------------------------
+
+def write_split(out, split, records):
+    """Write records (see `read_split`; arrays may stand for lists) to OUT/annot/<split>.json, one a line."""
+    lines = ',\n'.join(json.dumps(record, default=lambda array: array.tolist()) for record in records)
+    write_text(annotation_file(out, split), f'[\n{lines}\n]\n')
+
+
+def read_split(data, split):
+    """The records of DATA/annot/<split>.json, checked.
+
+    A record is a dict: `image` (name below DATA/images), `center` [x, y] in pixels, `scale` (person's height / 200
+    pixels), `joints` 16 x [x, y] in pixels, `joints_vis` 16 x 0 or 1. Coordinates are 1-based. The split `test` may
+    lack joints and joints_vis. Other keys pass unchecked. Whether the images exist is not checked.
+
+    Raises InputError naming the file, and the record and field that cannot be used.
+    """
+    if not Path(data).is_dir():
+        raise InputError(f'{data}: no such folder; get MPII from http://human-pose.mpi-inf.mpg.de and convert it with '
+                         f'"python pose_mpii/prepare.py --mat FILE --out {data}", or try the sample set (--sample)')
+    path = annotation_file(data, split)
+    if not path.exists():
+        raise InputError(f'{path}: no such file; pose_mpii/prepare.py writes train, valid, trainval and test')
+    records = read_json(path)
+    if not isinstance(records, list) or not records:
+        raise InputError(f'{path}: should be a non-empty list of records')
+    required = FIELDS[:3] if split == 'test' else FIELDS
+    for index, record in enumerate(records):
+        problem = _problem(record, required)
+        if problem:
+            raise InputError(f'{path}: record {index} {problem}')
+    return records
+
+
+def _problem(record, required):
+    """What is wrong with a record, as the end of a sentence; None where nothing is."""
+    if not isinstance(record, dict):
+        return f'should be an object with {", ".join(required)}'
+    for field in FIELDS:
+        if field not in record and field in required:
+            return f'has no "{field}"'
+        if field in record and not _CHECKS[field][0](record[field]):
+            return f'has a bad "{field}": it should be {_CHECKS[field][1]}'
+    return None
+
+
+def _is_name(value):
+    """A relative path that stays below its folder."""
+    if not isinstance(value, str) or not value.isprintable():
+        return False
+    path = PurePosixPath(value)
+    return path.name != '' and not path.is_absolute() and '..' not in path.parts
+
+
+def _is_number(value):
+    """An int or a float, neither NaN nor infinite nor beyond any image."""
+    return type(value) in (int, float) and abs(value) < 1e9
+
+
+def _is_point(value):
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
+
+
+def _is_flag(value):
+    return _is_number(value) and value in (0, 1)
+
+
+def _each_joint(value, check):
+    return isinstance(value, list) and len(value) == len(JOINTS) and all(map(check, value))
+
+
+_CHECKS = {
+    'image': (_is_name, 'the name of a file below images/'),
+    'center': (_is_point, 'two finite numbers [x, y]'),
+    'scale': (lambda value: _is_number(value) and value > 0, 'a finite number above 0'),
+    'joints': (lambda value: _each_joint(value, _is_point), f'{len(JOINTS)} points [x, y] of finite numbers'),
+    'joints_vis': (lambda value: _each_joint(value, _is_flag), f'{len(JOINTS)} times 0 or 1'),
+}
+
+
+# --- ground truth --------------------------------------------------------------------------------------------------
+
+def write_ground_truth(path, joints, visible, head_boxes):
+    """Write a gt_<split>.mat.
+
+    joints: (N, 16, 2) pixels, 1-based. visible: (N, 16), true where annotated. head_boxes: (N, 2, 2) pixels,
+    [[x1, y1], [x2, y2]].
+    """
+    _save_mat(path, {
+        'dataset_joints': np.array([SHORT_NAMES], dtype=object),
+        'jnt_missing': np.logical_not(visible).T.astype(np.uint8),
+        'pos_gt_src': np.transpose(joints, (1, 2, 0)).astype(np.float64),
+        'headboxes_src': np.transpose(head_boxes, (1, 2, 0)).astype(np.float64)})
+
+
+def read_ground_truth(path):
+    """The reverse of `write_ground_truth`: joints (N, 16, 2), visible (N, 16) bool, head_boxes (N, 2, 2).
+
+    Raises InputError where the file is missing, malformed or of other shapes or joints.
+    """
+    file = read_mat(path)
+    joints = _people_last(path, file, 'pos_gt_src', (len(JOINTS), 2))
+    missing = _people_last(path, file, 'jnt_missing', (len(JOINTS),))
+    head_boxes = _people_last(path, file, 'headboxes_src', (2, 2))
+    if not len(joints) == len(missing) == len(head_boxes) > 0:
+        raise InputError(f'{path}: pos_gt_src, jnt_missing and headboxes_src hold {len(joints)}, {len(missing)} and '
+                         f'{len(head_boxes)} people; they should hold the same, at least one')
+    names = tuple(str(np.squeeze(name)) for name in np.ravel(file.get('dataset_joints', ())))
+    if names != SHORT_NAMES:
+        raise InputError(f'{path}: dataset_joints should be {" ".join(SHORT_NAMES)}')
+    visible = missing == 0
+    if not np.isfinite(joints[visible]).all():
+        raise InputError(f'{path}: pos_gt_src has a joint that is neither finite nor marked in jnt_missing')
+    diagonals = np.linalg.norm(head_boxes[:, 1] - head_boxes[:, 0], axis=1)
+    if not (np.isfinite(diagonals) & (diagonals > 0)).all():
+        raise InputError(f'{path}: headboxes_src has an empty or non-finite box; PCKh is relative to its size')
+    return joints.astype(np.float64), visible, head_boxes.astype(np.float64)
+
+
+def _people_last(path, file, key, shape):
+    """The array file[key] of `shape` + (N,), with the people moved to the front."""
+    array = file.get(key)
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in 'biuf' or array.shape[:-1] != shape:
+        raise InputError(f'{path}: should hold numbers "{key}" of shape ({", ".join(map(str, shape))}, N)')
+    return np.moveaxis(array, -1, 0)
+
+
+# --- predictions ---------------------------------------------------------------------------------------------------
+
+def save_predictions(path, predictions):
+    """Write predictions (N, 16, 2), 1-based pixels, as `preds` to a .mat or .json file (its suffix decides).
+
+    A prediction that is not finite becomes null in JSON. Raises InputError for another suffix.
+    """
+    predictions = np.asarray(predictions, dtype=np.float64)
+    if _suffix(path) == '.mat':
+        _save_mat(path, {'preds': predictions})
+    else:
+        write_json(path, {'preds': np.where(np.isfinite(predictions), predictions.astype(object), None).tolist()})
+
+
+def read_predictions(path, people):
+    """Predictions (N, 16, 2) for N = `people`, 1-based pixels, from what `save_predictions` writes or a bare JSON list.
+
+    Raises InputError for a missing or malformed file, one without `preds`, and any other shape.
+    """
+    file = read_mat(path) if _suffix(path) == '.mat' else read_json(path)
+    predictions = file.get('preds') if isinstance(file, dict) else file
+    if predictions is None:
+        raise InputError(f'{path}: holds no "preds"')
+    expected = (people, len(JOINTS), 2)
+    try:
+        predictions = np.array(predictions, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f'{path}: "preds" should be {expected} numbers') from None
+    if predictions.shape != expected:
+        raise InputError(f'{path}: "preds" has shape {predictions.shape}; the ground truth needs {expected}')
+    return predictions
+
+
+def _suffix(path):
+    suffix = Path(path).suffix
+    if suffix not in ('.mat', '.json'):
+        raise InputError(f'{path}: predictions are kept in .mat or .json files')
+    return suffix
+
+
+# --- .mat files ----------------------------------------------------------------------------------------------------
+
+def read_mat(path, **options):
+    """The variables of a .mat file (options as of scipy's `loadmat`); InputError where it cannot be read."""
+    try:
+        file = open(path, 'rb')
+    except OSError as error:
+        raise InputError(f'{path}: cannot be read ({error.strerror})') from None
+    with file:
+        try:
+            return loadmat(file, **options)
+        except Exception:                     # SciPy raises a dozen kinds of error for damaged and foreign files
+            raise InputError(f'{path}: not a MATLAB file, damaged, or of version 7.3 (save it with -v7)') from None
+
+
+def _save_mat(path, variables):
+    with replacing(path) as temporary:
+        savemat(str(temporary), variables, do_compression=True)

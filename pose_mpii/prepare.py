@@ -1,0 +1,105 @@
+"""Converts MPII's official annotations into the layout of `pose_mpii.layout`.
+
+    python pose_mpii/prepare.py --mat mpii_human_pose_v1_u12_1.mat --out DIR [--images DIR]
+
+valid     the 2,958 people of `valid_list.csv`, in its order: the validation split of Tompson et al. (CVPR 2015) that
+          Stacked Hourglass, Simple Baselines and the paper ("following previous common practice") report on.
+train     the people of training images without a validation person. Others in the same image as a validation person
+          are left out, as in the train.json of Simple Baselines (22,246 people): they would show the network the
+          validation images.
+trainval  every annotated person of every training image, those of valid and those left out of train included: the
+          "29k training samples" the paper trains on for the test set.
+test      every person of the test images that has a position and a scale, with `person`, the 0-based place in the
+          image's annorect, where a submission has to put the 16 points.
+
+The first three need annotated points, a position and a scale; gt_valid.mat also needs the head box.
+"""
+import argparse
+import csv
+import os
+import sys
+from pathlib import Path
+
+if not __package__:                       # run as a file: make the project's root importable
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import numpy as np
+
+from common.cli import run
+from common.errors import InputError
+from common.files import make_folder
+from pose_mpii.layout import ground_truth_file, write_ground_truth, write_split
+from pose_mpii.release import read_release
+
+
+def validation_people():
+    """(image, index) of the people of the validation split, in its order."""
+    with open(Path(__file__).with_name('valid_list.csv'), newline='') as file:
+        return [(row['image'], int(row['person'])) for row in csv.DictReader(file)]
+
+
+def split_people(people):
+    """Split names -> lists of `release.Person` (see above)."""
+    chosen = validation_people()
+    usable = [person for person in people if person.center is not None and person.scale is not None]
+    trainval = [person for person in usable if person.is_train and person.visible.any()]
+    by_key = {(person.image, person.index): person for person in trainval if person.head_box is not None}
+    validation_images = {image for image, _ in chosen}
+    return {'train': [person for person in trainval if person.image not in validation_images],
+            'valid': [by_key[key] for key in chosen if key in by_key],
+            'trainval': trainval,
+            'test': [person for person in usable if not person.is_train]}
+
+
+def to_record(person, split):
+    """The record of `layout.read_split` for a person."""
+    record = {'image': person.image, 'center': person.center, 'scale': person.scale}
+    if split == 'test':
+        return {**record, 'person': person.index}
+    return {**record, 'joints': person.joints, 'joints_vis': person.visible.astype(int)}
+
+
+def link_images(images, out):
+    """Make OUT/images a link to the folder of photographs."""
+    if not images.is_dir():
+        raise InputError(f'{images}: no such folder of photographs (--images)')
+    link = out / 'images'
+    try:
+        if not (link.exists() and os.path.samefile(link, images)):
+            link.symlink_to(images.resolve())
+    except OSError as error:
+        raise InputError(f'{link}: cannot be made a link to {images} ({error.strerror})') from None
+
+
+def main(argv=None):
+    """The program."""
+    parser = argparse.ArgumentParser(description='Convert the official MPII annotations to train, valid, trainval '
+                                                 'and test.json and gt_valid.mat.')
+    parser.add_argument('--mat', required=True, type=Path, metavar='FILE', help='mpii_human_pose_v1_u12_1.mat')
+    parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='the files are written to DIR/annot')
+    parser.add_argument('--images', type=Path, metavar='DIR', help='the photographs; DIR/images becomes a link to them')
+    arguments = parser.parse_args(argv)
+
+    make_folder(arguments.out)
+    if arguments.images:
+        link_images(arguments.images, arguments.out)
+    splits = split_people(read_release(arguments.mat))
+    valid = splits['valid']
+    if not valid:
+        raise InputError(f'{arguments.mat}: annotates nobody of the official validation split')
+    missing = len(validation_people()) - len(valid)
+    if missing:
+        print(f'left out: {missing} people of the official validation split that {arguments.mat} does not annotate')
+
+    for split, people in splits.items():
+        write_split(arguments.out, split, [to_record(person, split) for person in people])
+        print(f'{split}.json: {len(people)} people')
+    write_ground_truth(ground_truth_file(arguments.out, 'valid'), *(
+        np.stack([getattr(person, field) for person in valid]) for field in ('joints', 'visible', 'head_box')))
+    print(f'gt_valid.mat: {len(valid)} people')
+    if not arguments.images:
+        print(f'put the photographs in {arguments.out / "images"}')
+
+
+if __name__ == '__main__':
+    run(main)

@@ -1,0 +1,106 @@
+"""Images per second and core of the loader: 256x256 training crops of MPII's size out of 1280x720 JPEGs.
+
+The files are made on the fly from real photographs where there are some beside the checkout, else from noise. A box
+is 750 pixels wide (an MPII person of scale 3), turned, scaled and mirrored as in training. Pin the process to one core
+(`taskset -c 0`) for figures that can be compared. Below the loader's figure: where the time of one image goes, and
+what a plain cv2.imread and cv2.warpAffine would take.
+"""
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+if not __package__:                       # run as a file: make the project's root importable
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from common.cli import run
+from common.crop import Augmentation, Sample, crop_matrix, draw, invert
+from common.images import read_crop, read_image
+from common.loader import Loader
+
+PHOTOGRAPHS = Path(__file__).resolve().parents[3] / 'shared' / 'data' / 'mpii_valid'
+PICTURES, SIZE, SIDE, JOINTS = 16, (256, 256), 750, 16
+MPII = Augmentation(rotation=30, scale=0.25, flip=True, flip_pairs=((0, 5), (1, 4), (2, 3)))
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--seconds', type=float, default=10, help='how long to measure the loader')
+    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--batch-size', type=int, default=32)
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        samples = make_samples(Path(folder))
+        speed = measure_loader(Loader(samples * 64, SIZE, args.batch_size, shuffle=True, augment=MPII,
+                                      threads=args.threads), args.seconds)
+        print(f'loader: {speed / args.threads:.0f} images/s per core ({args.threads} threads, {speed:.0f} images/s)')
+        for name, seconds in measure_parts(samples).items():
+            print(f'{name}: {1000 * seconds:.2f} ms')
+
+
+def make_samples(folder):
+    """Write the JPEGs (1280x720, quality 90) and return a sample for each."""
+    rng = np.random.default_rng(0)
+    photographs = sorted(PHOTOGRAPHS.glob('images*/*.jpg'))
+    samples = []
+    for i in range(PICTURES):
+        image = cv2.imread(str(photographs[i % len(photographs)])) if photographs else make_noise(rng)
+        path = folder / f'{i}.jpg'
+        cv2.imwrite(str(path), cv2.resize(image, (1280, 720), interpolation=cv2.INTER_AREA),
+                    [cv2.IMWRITE_JPEG_QUALITY, 90])
+        box = (rng.uniform(400, 880), rng.uniform(300, 420), SIDE, SIDE)
+        joints = rng.uniform((300, 0), (980, 720), (JOINTS, 2)).astype(np.float32)
+        samples.append(Sample(str(path), box, joints, np.ones(JOINTS, np.float32)))
+    return samples
+
+
+def make_noise(rng):
+    """A picture with detail at every scale, so that it takes about as long to decode as a photograph."""
+    layers = [cv2.resize(rng.normal(0, 160 / n, (9 * n, 16 * n, 3)), (1280, 720), interpolation=cv2.INTER_CUBIC)
+              for n in (2, 4, 8, 16, 32, 80)]
+    return np.clip(128 + sum(layers), 0, 255).astype(np.uint8)
+
+
+def measure_loader(loader, seconds):
+    """Images per second from the second batch on."""
+    start = count = None
+    for epoch in range(10 ** 6):
+        for batch in loader.batches(epoch):
+            now = time.perf_counter()
+            if start is None:
+                start, count = now, 0
+                continue
+            count += len(batch.images)
+            if now - start >= seconds:
+                return count / (now - start)
+
+
+def measure_parts(samples, rounds=12):
+    """Median seconds for an image, by part, one after the other in this thread."""
+    matrices = [crop_matrix(s.box, SIZE, *draw(MPII, np.random.default_rng(i))) for i, s in enumerate(samples)]
+
+    def plain(sample, matrix):
+        image = cv2.imread(sample.image)
+        cv2.cvtColor(cv2.warpAffine(image, matrix, SIZE), cv2.COLOR_BGR2RGB)
+
+    parts = {
+        'read and decode': lambda sample, matrix: read_image(sample.image, step=2),
+        'read, decode and warp': lambda sample, matrix: read_crop(sample.image, invert(matrix), SIZE),
+        'plain imread and warpAffine': plain,
+    }
+    return {name: np.median([timed(part, pair) for _ in range(rounds) for pair in zip(samples, matrices)])
+            for name, part in parts.items()}
+
+
+def timed(function, arguments):
+    start = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - start
+
+
+if __name__ == '__main__':
+    run(main)

@@ -1,0 +1,227 @@
+"""PCKh: hand-worked cases, an independent reference, real files and the command line."""
+import json
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from common.errors import InputError
+from pose_mpii.layout import ground_truth_file, read_ground_truth, save_predictions, write_ground_truth
+from pose_mpii.paper import TABLE2
+from pose_mpii.pckh import ALPHAS, curve, format_table, normalised_distances, pckh
+from pose_mpii.skeleton import GROUPS, PELVIS, THORAX
+
+ROOT = Path(__file__).resolve().parents[1]
+BOX = [[100.0, 100.0], [130.0, 140.0]]          # diagonal 50, so a head size of 30 pixels
+
+
+def one_person(**offsets):
+    """A person whose joints are all at (200, 200) and predicted there, but for some `j<index>=(dx, dy)`."""
+    joints = np.full((1, 16, 2), 200.0)
+    predictions = joints.copy()
+    for name, offset in offsets.items():
+        predictions[0, int(name[1:])] += offset
+    return predictions, joints, np.ones((1, 16), bool), np.array([BOX])
+
+
+def reference(predictions, joints, visible, boxes):
+    """PCKh in whole numbers, joint by joint, for distances and head sizes that are whole numbers of pixels."""
+    hits, hits_of, total, total_of = [0] * 51, {}, 0, {}
+    for n in range(len(joints)):
+        width, height = (int(side) for side in boxes[n][1] - boxes[n][0])
+        diagonal = math.isqrt(width ** 2 + height ** 2)
+        assert diagonal ** 2 == width ** 2 + height ** 2
+        for k in range(16):
+            if k in (PELVIS, THORAX) or not visible[n][k]:
+                continue
+            group = next((name for name, members in GROUPS.items() if k in members), None)
+            total += 1
+            total_of[group] = total_of.get(group, 0) + 1
+            if not np.isfinite(predictions[n][k]).all():
+                continue
+            dx, dy = (int(d) for d in predictions[n][k] - joints[n][k])
+            for alpha in range(51):
+                # sqrt(dx^2 + dy^2) <= alpha / 100 * 6 / 10 * diagonal, squared and without fractions
+                hit = (dx ** 2 + dy ** 2) * 1000 ** 2 <= (alpha * 6 * diagonal) ** 2
+                hits[alpha] += hit
+                if alpha == 50:
+                    hits_of[group] = hits_of.get(group, 0) + hit
+    values = [100 * hit / total for hit in hits]
+    return values, {name: 100 * hits_of.get(name, 0) / total_of[name] if name in total_of else None
+                    for name in GROUPS}
+
+
+def approximately(result):
+    return {key: approximately(value) if isinstance(value, dict) else pytest.approx(value)
+            for key, value in result.items()}
+
+
+def test_the_ground_truth_itself_scores_100():
+    result = pckh(*one_person())
+    assert result == {'PCKh@0.5': 100, 'PCKh@0.1': 100, 'AUC': 100, 'joints': dict.fromkeys(GROUPS, 100)}
+
+
+def test_the_bound_is_correct_and_a_little_more_is_not():
+    # 15 pixels are 0.5 of a head of 30, 3 pixels are 0.1; each joint is one of the 14 that count
+    result = pckh(*one_person(j0=(15, 0), j1=(15.001, 0), j2=(0, -3), j3=(0, 3.001)))
+    assert result['PCKh@0.5'] == pytest.approx(100 * 13 / 14)
+    assert result['PCKh@0.1'] == pytest.approx(100 * 11 / 14)
+    assert result['joints'] == {**dict.fromkeys(GROUPS, 100), 'Knee': 50}
+    # of the 51 alphas, joint 0 is correct at one, joint 1 at none, joint 2 at 41 and joint 3 at 40
+    assert result['AUC'] == pytest.approx(100 * (10 * 51 + 1 + 0 + 41 + 40) / (14 * 51))
+
+
+def test_a_shift_of_three_tenths_of_a_head_is_right_at_half_and_wrong_at_a_tenth():
+    predictions, joints, visible, boxes = one_person()
+    result = pckh(predictions + [9.0, 0.0], joints, visible, boxes)
+    assert (result['PCKh@0.5'], result['PCKh@0.1']) == (100, 0)
+    assert result['AUC'] == pytest.approx(100 * 21 / 51)
+
+
+def test_pelvis_thorax_and_joints_without_annotation_do_not_count():
+    predictions, joints, visible, boxes = one_person(j6=(900, 0), j7=(900, 0), j9=(900, 0), j0=(900, 0))
+    visible[0, [0, 9]] = False
+    result = pckh(predictions, joints, visible, boxes)
+    assert result['PCKh@0.5'] == 100
+    assert result['joints'] == {**dict.fromkeys(GROUPS, 100), 'Head': None}
+    json.dumps(result, allow_nan=False)
+
+
+def test_the_neck_counts_in_the_mean_only():
+    result = pckh(*one_person(j8=(900, 0)))
+    assert result['PCKh@0.5'] == pytest.approx(100 * 13 / 14)
+    assert result['joints'] == dict.fromkeys(GROUPS, 100)
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+@pytest.mark.filterwarnings('error')
+def test_predictions_that_are_not_finite_are_wrong(value):
+    result = pckh(*one_person(j4=(value, 0)))
+    assert result['PCKh@0.5'] == pytest.approx(100 * 13 / 14)
+    assert result['joints']['Knee'] == 50
+
+
+@pytest.mark.filterwarnings('error')
+def test_ground_truth_without_annotation_may_be_nan_and_none_at_all_is_an_error():
+    predictions, joints, visible, boxes = one_person()
+    joints[0, 3], visible[0, 3] = np.nan, False
+    assert pckh(predictions, joints, visible, boxes)['PCKh@0.5'] == 100
+    visible[:] = False
+    visible[0, [PELVIS, THORAX]] = True
+    with pytest.raises(InputError, match='no annotated joint'):
+        pckh(predictions, joints, visible, boxes)
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_random_people_with_ties_agree_with_whole_number_arithmetic(seed):
+    random = np.random.default_rng(seed)
+    count = 60
+    joints = random.integers(1, 400, (count, 16, 2)).astype(float)
+    sizes = random.integers(1, 5, count)[:, np.newaxis] * 10 * random.permutation([[3, 4], [5, 12], [8, 6]])[
+        random.integers(0, 3, count)]
+    corners = random.integers(1, 400, (count, 2)).astype(float)
+    boxes = np.stack([corners, corners + sizes], axis=1)
+    # steps of a hundredth of the head size where that is whole, along one axis: many distances are exact ties
+    steps = random.integers(-60, 61, (count, 16)) * (0.006 * np.hypot(*sizes.T))[:, np.newaxis]
+    predictions = joints.copy()
+    axes = random.integers(0, 2, (count, 16))
+    np.put_along_axis(predictions, axes[..., np.newaxis],
+                      np.take_along_axis(joints, axes[..., np.newaxis], 2) + np.round(steps)[..., np.newaxis], 2)
+    predictions[random.random((count, 16)) < 0.02] = np.nan
+    visible = random.random((count, 16)) < 0.8
+    distances = normalised_distances(predictions, joints, visible, boxes)
+    assert np.isin(distances, ALPHAS).sum() > 100          # the data does contain ties
+
+    values, groups = reference(predictions, joints, visible, boxes)
+    np.testing.assert_allclose(curve(predictions, joints, visible, boxes), values, rtol=1e-12)
+    assert pckh(predictions, joints, visible, boxes) == approximately(
+        {'PCKh@0.5': values[50], 'PCKh@0.1': values[10], 'AUC': sum(values) / 51, 'joints': groups})
+
+
+def test_the_curve_has_51_points_that_never_fall(shared):
+    truth = read_ground_truth(ground_truth_file(shared / 'mpii_valid', 'valid'))
+    noise = np.random.default_rng(0).normal(scale=10, size=truth[0].shape)
+    values = curve(truth[0] + noise, *truth)
+    assert values.shape == (51,) and (np.diff(values) >= 0).all()
+    result = pckh(truth[0] + noise, *truth)
+    assert (values[50], values[10], values.mean()) == (result['PCKh@0.5'], result['PCKh@0.1'], result['AUC'])
+
+
+def test_the_real_validation_split_scores_at_once(shared):
+    joints, visible, boxes = read_ground_truth(ground_truth_file(shared / 'mpii_valid', 'valid'))
+    started = time.perf_counter()
+    assert pckh(joints, joints, visible, boxes)['AUC'] == 100
+    assert time.perf_counter() - started < 0.5
+    heads = 0.6 * np.linalg.norm(boxes[:, 1] - boxes[:, 0], axis=1)
+    shifted = pckh(joints + heads[:, np.newaxis, np.newaxis] * [0.18, 0.24], joints, visible, boxes)
+    assert (shifted['PCKh@0.5'], shifted['PCKh@0.1']) == (100, 0)
+
+
+def test_the_table_has_the_papers_columns_and_row():
+    result = pckh(*one_person(j9=(20, 0)))
+    header, ours, paper = (line.split() for line in format_table(result, TABLE2['i1']).splitlines())
+    assert header == ['Head', 'Sho.', 'Elb.', 'Wri.', 'Hip', 'Knee', 'Ank.', 'Mean', '|', '@0.5', '@0.1', 'AUC']
+    assert ours == ['ours', '0.0'] + ['100.0'] * 6 + ['92.9', '|', '92.9', '92.9', '92.9']
+    assert paper == ['paper'] + ['-'] * 7 + ['87.3', '|', '87.3', '29.3', '58.3']
+    assert len({len(line) for line in format_table(result, TABLE2['i1']).splitlines()}) == 1
+
+
+def test_table_2_satisfies_what_the_papers_text_says_about_it():
+    # "the improvement of I1 from H1 is +0.5 on PCKh@0.5, but +12.1 on PCKh@0.1 ... on AUC (+5.4)";
+    # "I3 ... AUC from 46.3 to 57.7"
+    assert np.subtract(TABLE2['i1'], TABLE2['h1']) == pytest.approx((0.5, 12.1, 5.4))
+    assert (TABLE2['h3'][2], TABLE2['i3'][2]) == (46.3, 57.7)
+    assert set(TABLE2) == {'h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar'}
+
+
+# --- the command line ----------------------------------------------------------------------------------------------
+
+def evaluate(*arguments, cwd, module=False):
+    script = ['-m', 'pose_mpii.evaluate'] if module else [str(ROOT / 'pose_mpii' / 'evaluate.py')]
+    return subprocess.run([sys.executable, *script, *map(str, arguments)], cwd=str(cwd), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, universal_newlines=True)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data folder with the ground truth of one person, and predictions of it in both formats."""
+    predictions, *truth = one_person(j9=(20, 0))
+    write_ground_truth(ground_truth_file(tmp_path, 'valid'), *truth)
+    for name in ('preds.mat', 'preds.json'):
+        save_predictions(tmp_path / name, predictions)
+    return tmp_path
+
+
+@pytest.mark.parametrize('name', ['preds.mat', 'preds.json'])
+@pytest.mark.parametrize('module', [False, True])
+def test_evaluate_prints_the_table_and_writes_json(data, name, module):
+    done = evaluate('--pred', data / name, '--data', data, '--split', 'valid', '--json', data / 'new' / 'result.json',
+                    cwd=ROOT if module else data, module=module)
+    assert (done.returncode, done.stderr) == (0, '')
+    expected = pckh(*one_person(j9=(20, 0)))
+    assert done.stdout == format_table(expected) + '\n'
+    assert json.loads((data / 'new' / 'result.json').read_text()) == expected
+
+
+@pytest.mark.parametrize('options, expected', [
+    ({'--pred': 'none.mat'}, 'none.mat: cannot be read'),
+    ({'--pred': 'preds.npy'}, 'preds.npy: predictions are kept in .mat or .json files'),
+    ({'--pred': 'empty.mat'}, 'empty.mat: holds no "preds"'),
+    ({'--pred': 'two.mat'}, 'two.mat: "preds" has shape (2, 16, 2); the ground truth needs (1, 16, 2)'),
+    ({'--split': 'train'}, 'gt_train.mat: cannot be read'),
+    ({'--data': 'nowhere'}, 'gt_valid.mat: cannot be read'),
+    ({'--json': 'preds.mat/result.json'}, 'cannot create this folder'),
+    ({'--json': 'annot'}, 'annot: cannot be written')])
+def test_evaluate_says_in_one_line_what_is_wrong(data, options, expected):
+    savemat(data / 'empty.mat', {'other': 1})
+    save_predictions(data / 'two.mat', np.zeros((2, 16, 2)))
+    options = {'--pred': 'preds.mat', '--data': '.', **options}
+    done = evaluate(*(item for pair in options.items() for item in pair), cwd=data)
+    assert done.returncode == 2
+    assert done.stderr.startswith('error: ') and done.stderr.count('\n') == 1
+    assert expected in done.stderr
