@@ -133,8 +133,9 @@ SCHEMA = {
 def load(path, overrides=()):
     """The experiment in `path` as an EasyDict of every key in `SCHEMA`, plus `name` and `path`.
 
-    overrides: strings 'section.key=value', the value in YAML. The name is the path below `experiments`, without its
-    suffix ('mpii/table2/i1'). InputError names the file or option and the key, and says what would be right.
+    overrides: strings 'section.key=value', the value in YAML. The name is what `save` wrote or else the path below
+    `experiments`, without its suffix ('mpii/table2/i1'). InputError names the file or option and the key, and says
+    what would be right.
     """
     path = Path(path).resolve()
     values = _read(path, seen=())
@@ -143,7 +144,8 @@ def load(path, overrides=()):
         if not equals:
             raise InputError(f'--set {override}: expected section.key=value')
         values[key.strip()] = (_parse(value, f'--set {override}'), f'--set {override}')
-    cfg = EasyDict(name=_name(path), path=str(path), **{section: {} for section in SCHEMA})
+    name = _check('name', *values.pop('name', (_name(path), path)), text())
+    cfg = EasyDict(name=name, path=str(path), **{section: {} for section in SCHEMA})
     for section, rules in SCHEMA.items():
         for key, rule in rules.items():
             if f'{section}.{key}' not in values:
@@ -157,8 +159,8 @@ def load(path, overrides=()):
 
 def save(cfg, path):
     """Write the resolved configuration, one that `load` reads again."""
-    files.write_text(path, f'# {cfg.name}, resolved\n' + yaml.safe_dump(
-        {section: {key: cfg[section][key] for key in rules} for section, rules in SCHEMA.items()}, sort_keys=False))
+    sections = {section: {key: cfg[section][key] for key in rules} for section, rules in SCHEMA.items()}
+    files.write_text(path, yaml.safe_dump({'name': cfg.name, **sections}, sort_keys=False))
 
 
 def _read(path, seen):
@@ -177,6 +179,8 @@ def _read(path, seen):
     values = {}
     for base in [bases] if isinstance(bases, str) else bases:
         values.update(_read((path.parent / base).resolve(), seen + (path,)))
+    if 'name' in tree and not seen:           # a base's name is not ours
+        values['name'] = tree.pop('name'), str(path)
     for section, keys in tree.items():
         if section in SCHEMA and not isinstance(keys, dict):
             raise InputError(f'{path}: {section} is a section; expected keys in it ({", ".join(SCHEMA[section])})')

@@ -1,5 +1,6 @@
 """What training and testing share on every data set: options, networks with their parameters, the two phases."""
 import argparse
+import subprocess
 from pathlib import Path
 
 import mxnet as mx
@@ -9,6 +10,8 @@ from common import checkpoint, config, files, runtime, trainer
 from common.errors import InputError
 from common.nets import pose_net
 
+RESULT = 'result.json'                        # written when a training has finished
+
 
 def add_options(parser):
     """The options of every program that builds a network."""
@@ -16,8 +19,8 @@ def add_options(parser):
     parser.add_argument('--set', action='append', default=[], metavar='KEY=VALUE', dest='overrides',
                         help='override one key of the experiment, such as train.epochs=6')
     devices = parser.add_mutually_exclusive_group()
-    devices.add_argument('--gpus', metavar='0,1,..', help='GPUs to use')
-    devices.add_argument('--cpus', type=int, metavar='N', help='contexts on the CPU (default 1)')
+    devices.add_argument('--gpus', metavar='0,1,..', help='GPUs to use (default: all there are)')
+    devices.add_argument('--cpus', type=int, metavar='N', help='contexts on the CPU (default: 1 where is no GPU)')
 
 
 def add_training_options(parser):
@@ -61,36 +64,43 @@ def run_folder(out, cfg):
 def train(args, cfg, joints, prepare):
     """Train an experiment, and before it the one it starts from where that has not been trained.
 
-    args: parsed `add_training_options`; prepare: a function of a configuration that returns its training loader and
-    its validation function. Returns the folder, which holds best.params, log.jsonl, config.yaml and last.state.
-    InputError where the folder holds a run already and --resume was not given: nothing is overwritten.
+    args: parsed `add_training_options`, and `data`; prepare: a function of a configuration that returns its training loader and
+    its validation function. Returns the folders of the one or two trainings, in their order; each holds best.params,
+    result.json, log.jsonl, config.yaml and last.state. InputError where the folder holds a run already and --resume was not given: nothing is overwritten.
     """
     contexts = runtime.contexts(args.gpus, args.cpus)
     folder = files.make_folder(run_folder(args.out, cfg))
     started = (folder / 'last.state').exists()
     if started and not args.resume:
         raise InputError(f'{folder}: holds a run of this experiment; --resume continues it, another --out starts anew')
-    start = None
+    folders, start = [], None
     if cfg.train.start_from:
         beside = Path(cfg.path).with_name(cfg.train.start_from + '.yaml')
         first = config.load(beside, args.overrides)
         start = run_folder(args.out, first) / 'best.params'
-        if not _finished(start.parent):
+        folders = [start.parent]
+        if not (start.parent / RESULT).exists():
             print(f'{cfg.name} starts from {first.name}, which is trained first', flush=True)
-            train(argparse.Namespace(**{**vars(args), 'resume': True}), first, joints, prepare)
+            folders = train(argparse.Namespace(**{**vars(args), 'resume': True}), first, joints, prepare)
     config.save(cfg, folder / 'config.yaml')
     runtime.seed_everything(cfg.train.seed)
     loader, validate = prepare(cfg, contexts)
     net = network(cfg, joints, contexts)
     if not started:
         _initial_parameters(cfg, net, start, contexts)
-    trainer.fit(cfg, net, loader, validate, folder, contexts, args.kvstore, args.resume)
-    files.write_text(folder / 'finished', '')
-    return folder
+    history = trainer.fit(cfg, net, loader, validate, folder, contexts, args.kvstore, args.resume)
+    files.write_json(folder / RESULT, {
+        'experiment': cfg.name, 'data': str(args.data), 'commit': _commit(), 'seed': cfg.train.seed,
+        'devices': [str(context) for context in contexts], 'kvstore': args.kvstore,
+        'best': max(history, key=lambda line: line['score']), 'last': history[-1]})
+    return folders + [folder]
 
 
-def _finished(folder):
-    return (folder / 'finished').exists()
+def _commit():
+    """The project's commit, with -dirty where files were changed since; None outside a git checkout."""
+    found = subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=40'], capture_output=True, text=True,
+                           cwd=Path(__file__).resolve().parents[1])
+    return found.stdout.strip() or None
 
 
 def _initial_parameters(cfg, net, start, contexts):

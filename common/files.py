@@ -60,5 +60,5 @@ def read_json(path):
         raise InputError(f'{path}: cannot be read ({error.strerror})') from None
     except json.JSONDecodeError as error:
         raise InputError(f'{path}: not valid JSON (line {error.lineno}: {error.msg})') from None
-    except (UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):          # not UTF-8, a number of thousands of digits, nested too deep
         raise InputError(f'{path}: not valid JSON') from None

@@ -48,24 +48,27 @@ def use_available_cores():
 
 
 def contexts(gpus=None, cpus=None):
-    """Devices from the command line: `gpus` is '0,1,2,3', `cpus` the number of CPU contexts (default one).
+    """Devices from the command line: `gpus` is '0,1,2,3', `cpus` the number of CPU contexts.
 
-    Several CPU contexts behave as several GPUs do (each has its own parameters, gradients go through kvstore).
-    InputError for a list that is not one, and for GPUs that MXNet cannot see.
+    Without either, all the GPUs there are, or one CPU context. Several CPU contexts behave as several GPUs do (each
+    has its own parameters, gradients go through kvstore). InputError for a list that is not one, and for GPUs that
+    MXNet cannot see.
     """
     import mxnet as mx
-    if gpus is None:
-        if cpus is not None and cpus < 1:
+    if cpus is not None:
+        if cpus < 1:
             raise InputError(f'--cpus {cpus}: at least 1')
-        return [mx.cpu(i) for i in range(cpus or 1)]
-    try:
-        ids = [int(part) for part in gpus.split(',')]
-    except ValueError:
-        raise InputError(f'--gpus {gpus}: expected numbers separated by commas, such as 0,1,2,3') from None
+        return [mx.cpu(i) for i in range(cpus)]
     try:
         present = mx.context.num_gpus()
     except mx.MXNetError:                     # a CUDA build without a driver
         present = 0
+    if gpus is None:
+        return [mx.gpu(i) for i in range(present)] or [mx.cpu()]
+    try:
+        ids = [int(part) for part in gpus.split(',')]
+    except ValueError:
+        raise InputError(f'--gpus {gpus}: expected numbers separated by commas, such as 0,1,2,3') from None
     if len(set(ids)) < len(ids) or not all(0 <= i < present for i in ids):
         reason = f'MXNet sees {present} GPUs' if present else 'MXNet sees no GPU here (is a mxnet-cuXXX wheel ' \
             'installed, and a driver?); use --cpus N'

@@ -6,16 +6,23 @@ class Schedule:
 
     Without `drops`, the next rate is taken once `patience` epochs have brought no better score than the best so far,
     and the run ends when that happens at the last rate. With `drops`, the rate changes after these epochs (counted
-    from 1). At most `epochs` in all. `state` holds everything that changes, as plain numbers for the checkpoint.
+    from 1). At most `epochs` in all. `state` holds everything that changes, as plain numbers for the checkpoint;
+    what the configuration decides is not in it, so that a resumed run may be given more epochs or other drops.
     """
 
     def __init__(self, rates, patience, drops, epochs):
         self._rates, self._patience, self._drops, self._epochs = rates, patience, drops, epochs
-        self.state = {'epoch': 0, 'phase': 0, 'waited': 0, 'best': None, 'best_epoch': 0, 'finished': False}
+        self.state = {'epoch': 0, 'saturations': 0, 'waited': 0, 'best': None, 'best_epoch': 0}
 
     @property
     def rate(self):
-        return self._rates[self.state['phase']]
+        """The rate of the next epoch."""
+        passed = sum(epoch <= self.state['epoch'] for epoch in self._drops) or self.state['saturations']
+        return self._rates[min(passed, len(self._rates) - 1)]
+
+    @property
+    def finished(self):
+        return self.state['epoch'] >= self._epochs or self.state['saturations'] >= len(self._rates)
 
     def update(self, score):
         """Take the validation score of the epoch just finished (higher is better); True if it is the best so far."""
@@ -25,11 +32,7 @@ class Schedule:
         s['waited'] = 0 if best else s['waited'] + 1
         if best:
             s['best'], s['best_epoch'] = score, s['epoch']
-        if self._drops:
-            s['phase'] = sum(epoch <= s['epoch'] for epoch in self._drops)
-        elif s['waited'] >= self._patience:
-            s['finished'] = s['phase'] == len(self._rates) - 1
-            s['phase'] = min(s['phase'] + 1, len(self._rates) - 1)
+        if not self._drops and s['waited'] >= self._patience:
+            s['saturations'] += 1
             s['waited'] = 0
-        s['finished'] = s['finished'] or s['epoch'] >= self._epochs
         return best

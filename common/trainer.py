@@ -105,7 +105,7 @@ def fit(cfg, net, loader, validate, folder, contexts, kvstore='device', resume=F
         state = checkpoint.load_state(folder / 'last.state', net, trainer, contexts)
         schedule.state, history = state['schedule'], state['history']
     board = SummaryWriter(str(folder / 'tensorboard'), purge_step=len(history) + 1)
-    while not schedule.state['finished']:
+    while not schedule.finished:
         epoch = schedule.state['epoch'] + 1
         rate = schedule.rate
         trainer.set_learning_rate(rate)

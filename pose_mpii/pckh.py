@@ -60,7 +60,7 @@ def _curve(distances):
 
 def format_table(result, paper=None):
     """A result of `pckh` as the columns of the paper's Tables 6 and 2; `paper`: a second row, as in `paper.TABLE2`."""
-    header = [''] + [*GROUPS, 'Mean'] + ['|', '@0.5', '@0.1', 'AUC']
+    header = ['', *GROUPS, 'Mean', '|', '@0.5', '@0.1', 'AUC']
     rows = [_row('ours', result)]
     if paper:
         rows.append(_row('paper', {**dict(zip(('PCKh@0.5', 'PCKh@0.1', 'AUC'), paper)), 'joints': {}}))
@@ -73,4 +73,4 @@ def _row(name, result):
 
     joints = [cell(result['joints'].get(group)) for group in GROUPS]
     half, tenth, area = (cell(result[key]) for key in ('PCKh@0.5', 'PCKh@0.1', 'AUC'))
-    return [name] + joints + [half, '|', half, tenth, area]
+    return [name, *joints, half, '|', half, tenth, area]

@@ -19,3 +19,6 @@ LIMBS = ((0, 1), (1, 2), (2, 6), (3, 6), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9),
 # The columns of Table 6. As in Simple Baselines and MMPose, "Head" is the head top; the neck counts in the mean only.
 GROUPS = {'Head': (9,), 'Sho.': (12, 13), 'Elb.': (11, 14), 'Wri.': (10, 15), 'Hip': (2, 3), 'Knee': (1, 4),
           'Ank.': (0, 5)}
+
+# A letter a joint: the person's right, left or middle.
+SIDES = ''.join(name[0].upper() if name.startswith(('right ', 'left ')) else 'M' for name in JOINTS)

@@ -2,8 +2,8 @@
 
     python pose_mpii/train.py --cfg experiments/mpii/table2/i1.yaml --data data/mpii --gpus 0,1,2,3
 
-Writes OUT/<experiment>/: best.params, log.jsonl (one line an epoch), config.yaml, tensorboard/ and last.state, from
-which --resume goes on.
+Writes OUT/<experiment>/: best.params and its scores and pictures (test.json, predictions.png), result.json, log.jsonl
+(one line an epoch), config.yaml, tensorboard/ and last.state, from which --resume goes on.
 """
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common import config, experiment
+from common import config, experiment, files, runtime
 from common.cli import run
 from common.crop import Augmentation
 from common.inference import predict
@@ -20,6 +20,7 @@ from pose_mpii.dataset import load_samples
 from pose_mpii.layout import ground_truth_file, read_ground_truth
 from pose_mpii.pckh import pckh
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS
+from pose_mpii.test import draw, test
 
 
 def training_loader(cfg, data, shard=(0, 1)):
@@ -43,15 +44,25 @@ def validation(cfg, data, split, contexts):
     return validate
 
 
+def report(folder, data, contexts):
+    """Test the best network of a run on its validation split; leaves test.json and predictions.png in the folder."""
+    cfg = config.load(folder / 'config.yaml')
+    samples, predictions, result = test(cfg, folder / 'best.params', data, cfg.data.valid, contexts)
+    files.write_json(folder / 'test.json', result)
+    draw(samples, predictions[cfg.test.decode], folder / 'predictions.png')
+
+
 def main(argv=None):
     parser = experiment.parser(__doc__)
     experiment.add_training_options(parser)
     parser.add_argument('--data', default='data/mpii', help='folder in the MPII layout (default: data/mpii)')
     args = parser.parse_args(argv)
     cfg = config.load(args.cfg, args.overrides)
-    folder = experiment.train(args, cfg, len(JOINTS), lambda cfg, contexts: (
+    folders = experiment.train(args, cfg, len(JOINTS), lambda cfg, contexts: (
         training_loader(cfg, args.data), validation(cfg, args.data, cfg.data.valid, contexts)))
-    print(f'{cfg.name}: trained; the best network is {folder / "best.params"}')
+    for folder in folders:
+        report(folder, args.data, runtime.contexts(args.gpus, args.cpus))
+    print(f'best networks, logs, scores and pictures: {", ".join(map(str, folders))}')
 
 
 if __name__ == '__main__':

@@ -140,7 +140,7 @@ def test_leaving_early_stops_the_threads(samples):
         break
     del batch
     assert threading.active_count() == before
-    assert counting.uses < 5 * (3 + 2) * 4 < len(counting)           # little was prepared in vain
+    assert counting.uses <= (3 + 2) * (4 + 1)                        # at most 5 batches, a look at samples[0] for each
     assert len(list(Loader(samples, SIZE, 4).batches())) == 6
     assert threading.active_count() == before
 

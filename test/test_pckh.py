@@ -122,20 +122,16 @@ def test_random_people_with_ties_agree_with_whole_number_arithmetic(seed):
     random = np.random.default_rng(seed)
     count = 60
     joints = random.integers(1, 400, (count, 16, 2)).astype(float)
-    sizes = random.integers(1, 5, count)[:, np.newaxis] * 10 * random.permutation([[3, 4], [5, 12], [8, 6]])[
-        random.integers(0, 3, count)]
+    sides = random.choice([[30, 40], [300, 400], [400, 300]], count)            # head sizes of 30 and 300 pixels
     corners = random.integers(1, 400, (count, 2)).astype(float)
-    boxes = np.stack([corners, corners + sizes], axis=1)
-    # steps of a hundredth of the head size where that is whole, along one axis: many distances are exact ties
-    steps = random.integers(-60, 61, (count, 16)) * (0.006 * np.hypot(*sizes.T))[:, np.newaxis]
-    predictions = joints.copy()
-    axes = random.integers(0, 2, (count, 16))
-    np.put_along_axis(predictions, axes[..., np.newaxis],
-                      np.take_along_axis(joints, axes[..., np.newaxis], 2) + np.round(steps)[..., np.newaxis], 2)
+    boxes = np.stack([corners, corners + sides], axis=1)
+    offsets = np.round(random.uniform(-0.3, 0.3, (count, 16, 2)) * sides.max(axis=1)[:, np.newaxis, np.newaxis])
+    offsets[:, ::2, 0] = 0          # along one axis the distances are whole too: many are ties with an alpha
+    predictions = joints + offsets
     predictions[random.random((count, 16)) < 0.02] = np.nan
     visible = random.random((count, 16)) < 0.8
     distances = normalised_distances(predictions, joints, visible, boxes)
-    assert np.isin(distances, ALPHAS).sum() > 100          # the data does contain ties
+    assert np.isin(distances, ALPHAS).sum() > 50           # the data does contain ties
 
     values, groups = reference(predictions, joints, visible, boxes)
     np.testing.assert_allclose(curve(predictions, joints, visible, boxes), values, rtol=1e-12)

@@ -133,14 +133,14 @@ def test_a_person_may_have_no_points(tmp_path, annopoints):
     assert not only_person(tmp_path, annopoints=annopoints).visible.any()
 
 
-@pytest.mark.parametrize('field, value', [
-    ('scale', None), ('scale', EMPTY), ('scale', 0.0), ('scale', np.nan), ('scale', 'text'), ('scale', np.ones(2)),
-    ('center', None), ('center', EMPTY), ('center', {'x': 1.0}), ('center', {'x': EMPTY, 'y': 2.0}),
-    ('head_box', None), ('head_box', EMPTY), ('head_box', 25.0)])
-def test_what_is_missing_or_unusable_is_none(tmp_path, field, value):
-    name = {'center': 'objpos', 'head_box': 'y1'}.get(field, field)
-    person = only_person(tmp_path, **{name: 40.0 if field == 'head_box' and value is not None and np.size(value)
-                                      else value})
+@pytest.mark.parametrize('field, changes', [
+    ('scale', {'scale': None}), ('scale', {'scale': EMPTY}), ('scale', {'scale': 0.0}), ('scale', {'scale': np.nan}),
+    ('scale', {'scale': 'text'}), ('scale', {'scale': np.ones(2)}),
+    ('center', {'objpos': None}), ('center', {'objpos': EMPTY}), ('center', {'objpos': {'x': 1.0}}),
+    ('center', {'objpos': {'x': EMPTY, 'y': 2.0}}), ('center', {'objpos': {'x': 1.0, 'y': np.inf}}),
+    ('head_box', {'y1': None}), ('head_box', {'y1': EMPTY}), ('head_box', {'y1': PERSON['y2']})])
+def test_what_is_missing_or_unusable_is_none(tmp_path, field, changes):
+    person = only_person(tmp_path, **changes)
     assert getattr(person, field) is None
     assert person.visible.all()
 
@@ -159,19 +159,20 @@ def test_a_foreign_file_is_named(tmp_path, content, expected):
 # --- the splits ----------------------------------------------------------------------------------------------------
 
 def test_who_goes_into_which_split(tmp_path):
-    (image, index), (later_image, later_index) = validation_people()[1], validation_people()[0]
-    assert index == later_index == 0
+    (first, _), (second, _), (third, _) = validation_people()[:3]
+    assert [index for _, index in validation_people()[:3]] == [0, 0, 0]
     faceless = {**PERSON, 'x1': EMPTY}
     unplaced = {**PERSON, 'objpos': EMPTY}
     unmarked = {**PERSON, 'annopoints': EMPTY}
     splits = split_people(read_release(write_release(tmp_path / 'release.mat', [
-        (image, 1, [PERSON, PERSON]), ('free.jpg', 1, [PERSON, faceless, unplaced, unmarked]),
-        (later_image, 1, PERSON), ('test.jpg', 0, [unplaced, unmarked, {**PERSON, 'scale': EMPTY}])])))
+        (second, 1, [PERSON, PERSON]), ('free.jpg', 1, [PERSON, faceless, unplaced, unmarked]),
+        (first, 1, PERSON), (third, 1, faceless), ('test.jpg', 0, [unplaced, unmarked, {**PERSON, 'scale': EMPTY}])])))
     named = {split: [(person.image, person.index) for person in people] for split, people in splits.items()}
-    # official order, not the release's; the neighbour of a validation person is in trainval only
-    assert named == {'valid': [(later_image, 0), (image, 0)],
+    # official order, not the release's; the neighbour of a validation person, and a validation person without the
+    # head box that PCKh needs, are in trainval only
+    assert named == {'valid': [(first, 0), (second, 0)],
                      'train': [('free.jpg', 0), ('free.jpg', 1)],
-                     'trainval': [(image, 0), (image, 1), ('free.jpg', 0), ('free.jpg', 1), (later_image, 0)],
+                     'trainval': [(second, 0), (second, 1), ('free.jpg', 0), ('free.jpg', 1), (first, 0), (third, 0)],
                      'test': [('test.jpg', 1)]}
 
 

@@ -1,14 +1,15 @@
 """Images per second and core of the loader: 256x256 training crops of MPII's size out of 1280x720 JPEGs.
 
 The files are made on the fly from real photographs where there are some beside the checkout, else from noise. A box
-is 750 pixels wide (an MPII person of scale 3), turned, scaled and mirrored as in training. Pin the process to one core
-(`taskset -c 0`) for figures that can be compared. Below the loader's figure: where the time of one image goes, and
-what a plain cv2.imread and cv2.warpAffine would take.
+is 750 pixels wide (an MPII person of scale 3), turned, scaled and mirrored as in training. "Per core" is per second of
+CPU time, which other programs on the machine disturb little. Below the loader's figure: where the time of one image
+goes, and what a plain cv2.imread and cv2.warpAffine take.
 """
 import argparse
 import sys
 import tempfile
 import time
+from itertools import chain, count
 from pathlib import Path
 
 import cv2
@@ -35,9 +36,9 @@ def main(argv=None):
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         samples = make_samples(Path(folder))
-        speed = measure_loader(Loader(samples * 64, SIZE, args.batch_size, shuffle=True, augment=MPII,
-                                      threads=args.threads), args.seconds)
-        print(f'loader: {speed / args.threads:.0f} images/s per core ({args.threads} threads, {speed:.0f} images/s)')
+        loader = Loader(samples * 64, SIZE, args.batch_size, shuffle=True, augment=MPII, threads=args.threads)
+        images, wall, cpu = measure_loader(loader, args.seconds)
+        print(f'loader: {images / cpu:.0f} images/s per core ({args.threads} threads: {images / wall:.0f} images/s)')
         for name, seconds in measure_parts(samples).items():
             print(f'{name}: {1000 * seconds:.2f} ms')
 
@@ -66,21 +67,17 @@ def make_noise(rng):
 
 
 def measure_loader(loader, seconds):
-    """Images per second from the second batch on."""
-    start = count = None
-    for epoch in range(10 ** 6):
-        for batch in loader.batches(epoch):
-            now = time.perf_counter()
-            if start is None:
-                start, count = now, 0
-                continue
-            count += len(batch.images)
-            if now - start >= seconds:
-                return count / (now - start)
+    """(images, seconds, seconds of CPU time) from the second batch on."""
+    batches = chain.from_iterable(loader.batches(epoch) for epoch in count())
+    next(batches)
+    start, cpu, images = time.perf_counter(), time.process_time(), 0
+    while time.perf_counter() < start + seconds:
+        images += len(next(batches).images)
+    return images, time.perf_counter() - start, time.process_time() - cpu
 
 
 def measure_parts(samples, rounds=12):
-    """Median seconds for an image, by part, one after the other in this thread."""
+    """Median seconds of CPU time for one image, by part."""
     matrices = [crop_matrix(s.box, SIZE, *draw(MPII, np.random.default_rng(i))) for i, s in enumerate(samples)]
 
     def plain(sample, matrix):
@@ -97,9 +94,9 @@ def measure_parts(samples, rounds=12):
 
 
 def timed(function, arguments):
-    start = time.perf_counter()
+    start = time.process_time()
     function(*arguments)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 if __name__ == '__main__':

@@ -1,0 +1,47 @@
+#!/bin/sh
+# Makes .venv in the project's folder with everything the project needs. Does nothing where that is done already.
+#   sh scripts/setup.sh          to train and test
+#   sh scripts/setup.sh test     what the tests need, too
+# PYTHON=/path/to/python3.x chooses the interpreter; MXNET_PACKAGE=mxnet-cu112==1.9.1 chooses the wheel of MXNet.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+extra=${1:-}
+mark=$root/.venv/complete${extra:+-$extra}
+if [ -e "$mark" ] && [ "$mark" -nt "$root/setup.py" ]; then exit 0; fi
+
+fits='import sys, venv, ensurepip; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 11))'
+for python in ${PYTHON:-python3.11 python3.10 python3.9 python3.8 python3 python none}; do
+    if "$python" -c "$fits" >/dev/null 2>&1; then break; fi
+done
+if ! "$python" -c "$fits" >/dev/null 2>&1; then
+    echo "error: no Python 3.8 to 3.11 with venv found (MXNet 1.9.1 runs on no newer one). Install one, such as
+  apt-get install python3.11 python3.11-venv     (Debian, Ubuntu)
+  conda create -n py311 python=3.11              (anywhere)
+or name it: PYTHON=/path/to/python3.11 sh scripts/setup.sh" >&2
+    exit 2
+fi
+
+# The newest CUDA wheel of MXNet 1.9.1 that the driver can run. Not run by us: we had no GPU.
+if [ -z "${MXNET_PACKAGE:-}" ] && cuda=$(nvidia-smi 2>/dev/null | sed -n 's/.*CUDA Version: *\([0-9]*\)\.\([0-9]*\).*/\1\2/p') && [ -n "$cuda" ]; then
+    for wheel in 117 112 110 102; do
+        if [ "$cuda" -ge "$wheel" ]; then MXNET_PACKAGE=mxnet-cu$wheel==1.9.1; break; fi
+    done
+fi
+export MXNET_PACKAGE=${MXNET_PACKAGE:-mxnet==1.9.1}
+
+echo "Setting up $root/.venv with $($python --version) and $MXNET_PACKAGE" >&2
+[ -x "$root/.venv/bin/python" ] || "$python" -m venv "$root/.venv"
+venv=$root/.venv/bin/python
+"$venv" -m pip install --quiet --disable-pip-version-check --editable "$root${extra:+[$extra]}"
+
+if ! "$venv" -c 'import cv2' 2>/dev/null; then          # a server without libGL
+    "$venv" -m pip uninstall --quiet --yes opencv-python
+    "$venv" -m pip install --quiet --disable-pip-version-check opencv-python-headless==4.11.0.86
+    "$venv" -c 'import cv2'
+fi
+if ! "$venv" -c 'import mxnet'; then
+    echo "error: MXNet does not load (see above). On Debian and Ubuntu: apt-get install libgomp1 libquadmath0; a CUDA
+wheel needs that CUDA's runtime libraries; MXNET_PACKAGE=mxnet==1.9.1 sh scripts/setup.sh takes the CPU's" >&2
+    exit 2
+fi
+touch "$mark"
