@@ -123,10 +123,10 @@ def _ahead(function, items, threads):
 
     An exception of `function` is raised here in its turn. When the generator is closed, no thread is left.
     """
-    items = iter(items)
+    items, pending = iter(items), deque()
     pool = ThreadPoolExecutor(threads)
     try:
-        pending = deque(pool.submit(function, item) for item in islice(items, threads + 1))
+        pending.extend(pool.submit(function, item) for item in islice(items, threads + 1))
         while pending:
             result = pending.popleft().result()
             pending.extend(pool.submit(function, item) for item in islice(items, 1))

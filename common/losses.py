@@ -70,7 +70,7 @@ class BinaryLoss(gluon.HybridBlock):
         others = F.sum(1 - positive, axis=(2, 3), keepdims=True)
         drawn = F.broadcast_lesser(self._noise(F, heatmaps, keys, px, py), self._negatives * count / others)
         selected = F.maximum(positive, drawn)
-        entropy = F.relu(heatmaps) - heatmaps * positive + F.Activation(-F.abs(heatmaps), act_type='softrelu')
+        entropy = F.Activation(heatmaps, act_type='softrelu') - heatmaps * positive     # -log of sigmoid or of 1 - it
         return F.sum(selected * entropy, axis=(2, 3)) / F.maximum(F.sum(selected, axis=(2, 3)), 1)
 
     @staticmethod

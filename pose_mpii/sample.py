@@ -43,7 +43,7 @@ LEG_BONES, ARM_BONES = (0.24, 0.235), (0.165, 0.145)
 HANGING = (5, 25), (-20, 20), (0, 20), (0, 35)
 STANDING = (1, 12), (-6, 8), (0, 8), (-12, 4)
 SEATED = (4, 28), (60, 90), (-6, 10), (-15, 10)
-ARM_POSES = np.array([HANGING, HANGING,
+ARM_POSES = np.array([HANGING, HANGING, HANGING,
                       ((35, 55), (-25, 0), (-55, -30), (0, 25)),          # hand on the hip
                       ((115, 160), (-20, 10), (130, 185), (-20, 10)),     # raised
                       ((70, 105), (-10, 20), (130, 190), (-20, 20)),      # waving
@@ -115,7 +115,7 @@ class Body:
         heels = joints[ANKLES] + (0, 0.022, 0)
         toes = heels + np.outer(SIDES, (0.03, 0, 0)) + (0, 0.008, 0.07)
 
-        behind = rng.random() < 0.15
+        behind = rng.random() < 0.1
         height, turn, roll = uniform(rng, ((0, 14), (-35, 35), (-18, 18)))
         view = rotation(-height, turn + 180 * behind, roll)
         self.joints, self.heels, self.toes = joints @ view.T, heels @ view.T, toes @ view.T
@@ -225,23 +225,23 @@ def person_parts(rng, body):
     """The parts of a dressed `Body`, the farthest first."""
     skin = np.array([190, 212, 242]) * rng.uniform(0.35, 1) * (rng.uniform(0.85, 1), 0.97, 1)
     hair = np.array([60, 100, 140]) * rng.uniform(0.1, 1.2) * (rng.uniform(0.5, 1), 1, 1)
-    shirt, trousers, shoes = (any_colour(rng) for _ in range(3))
+    shirt, trousers, shoes = (any_colour(rng, 1) for _ in range(3))
     sleeve, leg_sleeve = (0.5, 1, 2, 2)[rng.integers(4)], (0.7, 2, 2)[rng.integers(3)]
-    stout = rng.uniform(0.85, 1.2)
+    stout = rng.uniform(0.9, 1.15)
     parts = trunk_parts(rng, body.joints, shirt, trousers) + head_parts(rng, body, skin, hair)
     for side in (0, 1):
         leg = body.joints[[HIPS[side], KNEES[side], ANKLES[side]]]
         arm = body.joints[[SHOULDERS[side], ELBOWS[side], WRISTS[side]]]
-        parts += limb_parts(skin, trousers, leg_sleeve, leg, (0.052 * stout, 0.036 * stout, 0.022 * stout))
-        parts += limb_parts(skin, shirt, sleeve, arm, (0.036 * stout, 0.026 * stout, 0.018 * stout))
-        parts.append(part(body.heels[side, 2], shoes, (body.heels[side], 0.024), (body.toes[side], 0.02)))
-        parts.append(part(arm[2, 2] + 0.025, skin, (arm[2], 0.018), (body.hands[side], 0.02)))
+        parts += limb_parts(skin, trousers, leg_sleeve, leg, (0.055 * stout, 0.043 * stout, 0.032 * stout))
+        parts += limb_parts(skin, shirt, sleeve, arm, (0.041 * stout, 0.033 * stout, 0.026 * stout))
+        parts.append(part(body.heels[side, 2], shoes, (body.heels[side], 0.034), (body.toes[side], 0.03)))
+        parts.append(part(arm[2, 2] + 0.025, skin, (arm[2], 0.024), (body.hands[side], 0.032)))
     return sorted(parts, key=lambda shape: shape.depth)
 
 
 def thing(rng, middle, largest):
     """A pole, box or stone at `middle` of a picture of size 1; `largest`: half the width of the widest box."""
-    colour = any_colour(rng, 0.5)
+    colour = any_colour(rng, 0.4)
     kind = rng.integers(3)
     if kind == 0:
         reach, radius = uniform(rng, ((-0.08, 0.08), (0.1, 0.4))), rng.uniform(0.008, largest / 3)
@@ -255,9 +255,9 @@ def thing(rng, middle, largest):
 def background(rng, size):
     """A picture (size, size, 3) uint8 without people: a wall, mostly a floor, and things."""
     light = rng.normal(0, 18, size=(*rng.integers(3, 16, size=2), 1))
-    wall = any_colour(rng, 0.6) + light + rng.normal(0, 5, size=(*light.shape[:2], 3))
+    wall = any_colour(rng, 0.4) + light + rng.normal(0, 5, size=(*light.shape[:2], 3))
     canvas = cv2.resize(np.clip(wall, 0, 255).astype(np.uint8), (size, size), interpolation=cv2.INTER_LINEAR)
-    things = [thing(rng, rng.random(2), 0.12) for _ in range(rng.integers(2, 10))]
+    things = [thing(rng, rng.random(2), 0.12) for _ in range(rng.integers(2, 8))]
     if rng.random() < 0.8:
         horizon = rng.uniform(0.5, 1)
         things.insert(0, part(0, any_colour(rng, 0.4), *(((x, y), 0) for x in (-0.1, 1.1) for y in (horizon, 1.1))))
@@ -283,11 +283,11 @@ def scene(rng, size):
     if body.seated:
         right, left = body.joints[HIPS, 0] + np.sign(body.joints[HIPS, 0]) * 0.08
         seat, ground = body.joints[PELVIS, 1] + 0.03, body.joints[ANKLES, 1].max()
-        parts.insert(0, part(0, any_colour(rng, 0.5), *(((x, y), 0.01) for x in (right, left) for y in (seat, ground))))
+        parts.insert(0, part(0, any_colour(rng, 0.4), *(((x, y), 0.01) for x in (right, left) for y in (seat, ground))))
     paint(canvas, parts, height, origin)
-    if rng.random() < 0.35:               # something before an arm or a leg
+    if rng.random() < 0.3:                # something before an arm or a leg
         hidden = rng.choice(ANKLES + KNEES + ELBOWS + WRISTS)
-        paint(canvas, [thing(rng, joints[hidden] / size, 0.07)], size)
+        paint(canvas, [thing(rng, joints[hidden] / size, 0.06)], size)
     return photographed(rng, canvas), joints, height
 
 

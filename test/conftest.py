@@ -3,7 +3,14 @@ from pathlib import Path
 
 import pytest
 
-SHARED = Path(__file__).resolve().parents[2] / 'shared' / 'data'
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / 'shared' / 'data'
+
+
+@pytest.fixture(scope='session')
+def root():
+    """The project's folder."""
+    return ROOT
 
 
 @pytest.fixture(scope='session')

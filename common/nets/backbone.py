@@ -2,7 +2,7 @@
 
 The layers are GluonCV's `resnet*_v1b`, so their ImageNet parameters fit.
 """
-from gluoncv import model_zoo
+from gluoncv.model_zoo.resnetv1b import BasicBlockV1b, BottleneckV1b, ResNetV1b
 from mxnet import gluon
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)         # RGB in 0..1, the statistics GluonCV's networks are trained with
@@ -35,9 +35,14 @@ class Trunk(gluon.HybridBlock):
         return self.layer4(self.layer3(x))
 
 
-def resnet(name, freeze_bn=False):
+LAYERS = {'resnet18': (BasicBlockV1b, (2, 2, 2, 2)), 'resnet50': (BottleneckV1b, (3, 4, 6, 3)),
+          'resnet101': (BottleneckV1b, (3, 4, 23, 3))}
+
+
+def resnet(name, freeze_bn=False, prefix=''):
     """GluonCV's ResNet-18, -50 or -101 (`name` 'resnet18', ...) without parameters.
 
-    freeze_bn: batch normalisation by the running statistics in training too.
+    freeze_bn: batch normalisation by the running statistics in training too; prefix: tells the parameters of several
+    ResNets in one network apart.
     """
-    return model_zoo.get_model(f'{name}_v1b', use_global_stats=freeze_bn)
+    return ResNetV1b(*LAYERS[name], use_global_stats=freeze_bn, name_prefix=prefix)

@@ -20,8 +20,8 @@ class HeatmapNet(gluon.HybridBlock):
         self.stem = Stem(resnet(backbone, freeze_bn))
         self.trunks = nn.HybridSequential()
         self.heads = nn.HybridSequential()
-        for _ in range(stages):
-            self.trunks.add(Trunk(resnet(backbone, freeze_bn)))
+        for stage in range(stages):
+            self.trunks.add(Trunk(resnet(backbone, freeze_bn, f'stage{stage}_')))
             self.heads.add(HeatmapHead(joints, deconvolutions, freeze_bn))
         self.integral = Integral(self.stride, beta)
 
