@@ -23,8 +23,18 @@ def parameters(net):
 
 def save_parameters(net, path):
     """Write the network's parameters (see `files.replacing`); several devices' copies are averaged."""
+    _write(path, {name: parameter._reduce() for name, parameter in parameters(net).items()})
+
+
+def _write(path, arrays):
+    """Write {name: NDArray} (see `files.replacing`); a full disk is an InputError, and the old file stays."""
     with files.replacing(path) as temporary:
-        net.save_parameters(str(temporary))
+        try:
+            mx.nd.save(str(temporary), arrays)
+            mx.nd.load(str(temporary))        # MXNet does not notice when the last kilobytes find no room
+        except mx.MXNetError:
+            raise InputError(f'{path}: cannot be written (is the disk full?); any earlier version is '
+                             'unchanged') from None
 
 
 def read_arrays(path):
@@ -37,7 +47,7 @@ def read_arrays(path):
         arrays = mx.nd.load(str(path))
     except OSError as error:
         raise InputError(f'{path}: cannot be read ({error.strerror})') from None
-    except mx.MXNetError:
+    except (mx.MXNetError, UnicodeDecodeError):           # the latter in a name
         raise InputError(f'{path}: damaged, not a complete MXNet .params file') from None
     if not isinstance(arrays, dict):
         raise InputError(f'{path}: its arrays have no names; expected the parameters of a network')
@@ -86,8 +96,7 @@ def save_state(path, net, trainer, state):
             arrays[f'mean:{index}'], arrays[f'variance:{index}'] = moments[index]
     state = dict(state, updates=trainer.optimizer.num_update)
     arrays['json'] = mx.nd.array(np.frombuffer(json.dumps(state).encode(), np.uint8), dtype=np.uint8)
-    with files.replacing(path) as temporary:
-        mx.nd.save(str(temporary), arrays)
+    _write(path, arrays)
 
 
 def load_state(path, net, trainer, contexts):

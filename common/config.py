@@ -64,6 +64,7 @@ def boolean():
 def text(may_be_empty=False):
     """A string."""
     def check(value):
+        value = '' if value is None and may_be_empty else value        # as '--set key=' and 'key:' mean it
         if not isinstance(value, str) or not (value or may_be_empty):
             raise ValueError
         return value
@@ -119,7 +120,7 @@ SCHEMA = {
         'drops': list_of(integer(1)),         # if given, the epochs after which the rate drops; patience is unused
         'epochs': integer(1),                 # at most
         'freeze_bn': boolean(),               # batch normalisation by its running statistics
-        'seed': integer(0),
+        'seed': integer(0, 2 ** 32 - 1),      # what NumPy takes
     },
     'test': {
         'decode': one_of('argmax', 'quarter', 'integral', 'local', 'regression'),
@@ -177,10 +178,13 @@ def _read(path, seen):
         raise InputError(f'{path}: expected sections ({", ".join(SCHEMA)})')
     bases = tree.pop('base', [])
     values = {}
-    for base in [bases] if isinstance(bases, str) else bases:
+    for base in bases if isinstance(bases, list) else [bases]:
+        if not isinstance(base, str):
+            raise InputError(f'{path}: base is {base!r}; expected a file, or a list of files')
         values.update(_read((path.parent / base).resolve(), seen + (path,)))
-    if 'name' in tree and not seen:           # a base's name is not ours
-        values['name'] = tree.pop('name'), str(path)
+    name = tree.pop('name', None)
+    if name is not None and not seen:         # a base's name is not ours
+        values['name'] = name, str(path)
     for section, keys in tree.items():
         if section in SCHEMA and not isinstance(keys, dict):
             raise InputError(f'{path}: {section} is a section; expected keys in it ({", ".join(SCHEMA[section])})')
@@ -193,7 +197,7 @@ def _read(path, seen):
 def _parse(content, source):
     try:
         return yaml.safe_load(content)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:    # '!!bool x' and such
         line = getattr(error, 'problem_mark', None)
         where = f' (line {line.line + 1}: {error.problem})' if line else ''
         raise InputError(f'{source}: not valid YAML{where}') from None
@@ -202,7 +206,7 @@ def _parse(content, source):
 def _check(key, value, source, rule):
     try:
         return rule.check(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise InputError(f'{source}: {key} is {value!r}; expected {rule.text}') from None
 
 

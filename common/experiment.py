@@ -77,6 +77,8 @@ def train(args, cfg, joints, prepare):
     if cfg.train.start_from:
         beside = Path(cfg.path).with_name(cfg.train.start_from + '.yaml')
         first = config.load(beside, args.overrides)
+        if first.name == cfg.name:
+            raise InputError(f'{cfg.path}: train.start_from is {cfg.train.start_from}, this very experiment')
         start = run_folder(args.out, first) / 'best.params'
         folders = [start.parent]
         if not (start.parent / RESULT).exists():

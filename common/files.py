@@ -1,7 +1,7 @@
 """Reading and writing files so that a crash never leaves half a file and an error names the file."""
 import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from common.errors import InputError
@@ -37,7 +37,8 @@ def replacing(path):
     except OSError as error:
         raise InputError(f'{path}: cannot be written ({error.strerror}); any earlier version is unchanged') from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):               # it may be renamed by now, or never have come to be
+            temporary.unlink()
 
 
 def write_text(path, text):

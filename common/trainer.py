@@ -121,9 +121,10 @@ def fit(cfg, net, loader, validate, folder, contexts, kvstore='device', resume=F
         for name, value in history[-1].items():
             if isinstance(value, (int, float)):
                 board.add_scalar(name, value, epoch)
+        skipped = f', {len(loader.skipped)} unreadable images skipped' if loader.skipped else ''
         tqdm.write(f'{cfg.name} epoch {epoch}: rate {rate:g}, heat maps {losses["heatmap_loss"]:.4f}, '
                    f'joints {losses["joint_loss"]:.4f}, {losses["images_per_second"]:.1f} images/s, '
-                   f'score {metrics["score"]:.2f}{" (best)" if best else ""}')
+                   f'score {metrics["score"]:.2f}{" (best)" if best else ""}{skipped}')
     board.close()
     return history
 

@@ -124,10 +124,10 @@ def write_ground_truth(path, joints, visible, head_boxes):
         'headboxes_src': np.transpose(head_boxes, (1, 2, 0)).astype(np.float64)})
 
 
-def read_ground_truth(path):
+def read_ground_truth(path, people=None):
     """The reverse of `write_ground_truth`: joints (N, 16, 2), visible (N, 16) bool, head_boxes (N, 2, 2).
 
-    Raises InputError where the file is missing, malformed or of other shapes or joints.
+    Raises InputError where the file is missing, malformed or of other shapes or joints, or N is not `people`.
     """
     file = read_mat(path)
     joints = _people_last(path, file, 'pos_gt_src', (len(JOINTS), 2))
@@ -136,6 +136,8 @@ def read_ground_truth(path):
     if not len(joints) == len(missing) == len(head_boxes) > 0:
         raise InputError(f'{path}: pos_gt_src, jnt_missing and headboxes_src hold {len(joints)}, {len(missing)} and '
                          f'{len(head_boxes)} people; they should hold the same, at least one')
+    if people not in (None, len(joints)):
+        raise InputError(f'{path}: holds {len(joints)} people; the records of its split are {people}')
     names = tuple(str(np.squeeze(name)) for name in np.ravel(file.get('dataset_joints', ())))
     if names != SHORT_NAMES:
         raise InputError(f'{path}: dataset_joints should be {" ".join(SHORT_NAMES)}')

@@ -42,7 +42,7 @@ def test(cfg, params, data, split, contexts):
     (`pckh.pckh`) with those of all decodings under 'decodings'; None for the split `test`, which has no truth.
     """
     samples = load_samples(data, split)
-    truth = None if split == 'test' else read_ground_truth(ground_truth_file(data, split))
+    truth = None if split == 'test' else read_ground_truth(ground_truth_file(data, split), len(samples))
     net = experiment.load_network(cfg, len(JOINTS), params, contexts)
     loader = Loader(samples, cfg.input.size, cfg.test.batch_size)
     predictions, _ = predict(cfg, net, loader, contexts, FLIP_PAIRS, 'test')

@@ -33,7 +33,7 @@ def training_loader(cfg, data, shard=(0, 1)):
 def validation(cfg, data, split, contexts):
     """A function of the network: PCKh of every decoding on a split; its 'score' is the configured decoding's AUC."""
     loader = Loader(load_samples(data, split), cfg.input.size, cfg.test.batch_size)
-    truth = read_ground_truth(ground_truth_file(data, split))
+    truth = read_ground_truth(ground_truth_file(data, split), len(loader.samples))
 
     def validate(net):
         joints, _ = predict(cfg, net, loader, contexts, FLIP_PAIRS)

@@ -19,3 +19,23 @@ def shared():
     if not SHARED.is_dir():
         pytest.skip(f'the real test data is not here ({SHARED})')
     return SHARED
+
+
+@pytest.fixture(scope='session')
+def tiny_data(tmp_path_factory):
+    """A generated data set in the MPII layout, 16 + 8 images of 96 x 96 pixels; tests that change files copy it."""
+    from pose_mpii.sample import write_sample
+    folder = tmp_path_factory.mktemp('data') / 'tiny'
+    write_sample(folder, train=16, valid=8, size=96)
+    return folder
+
+
+def pytest_addoption(parser):
+    parser.addoption('--all', action='store_true', help='run the long tests too')
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption('--all'):
+        for item in items:
+            if item.get_closest_marker('long'):
+                item.add_marker(pytest.mark.skip(reason='long; --all runs it'))

@@ -1,0 +1,259 @@
+"""What a user can get wrong: every program says so in one line, exits with code 2 and shows no traceback."""
+import json
+import shutil
+import subprocess
+import sys
+
+import mxnet as mx
+import pytest
+
+from common import checkpoint, config, experiment
+from common.cli import run
+from common.errors import InputError
+from pose_mpii import evaluate, prepare, sample, skeleton, test, train
+
+TINY = ('input.size=[64, 64]', 'train.batch_size=8', 'train.epochs=1', 'train.rates=[1e-3]', 'train.drops=[]')
+
+
+@pytest.fixture(scope='module')
+def experiments(root):
+    return root / 'experiments' / 'cpu' / 'mpii' / 'table2'
+
+
+@pytest.fixture(scope='module')
+def params(experiments, tmp_path_factory):
+    """Networks with random parameters: {'h1': .params, 'r1': .params}."""
+    folder = tmp_path_factory.mktemp('params')
+    files = {name: folder / f'{name}.params' for name in ('h1', 'r1')}
+    for name, path in files.items():
+        cfg = config.load(experiments / f'{name}.yaml', TINY)
+        checkpoint.save_parameters(experiment.network(cfg, len(skeleton.JOINTS), [mx.cpu()]), path)
+    return files
+
+
+@pytest.fixture
+def data(tiny_data, tmp_path):
+    """A copy of the tiny data set, to be damaged."""
+    return shutil.copytree(tiny_data, tmp_path / 'data')
+
+
+@pytest.fixture
+def program(experiments, params, tmp_path, capsys):
+    """A function that runs a program's `main` as the command line does and returns the exit code, and its output.
+
+    The options every run needs are there already; those given come later and win.
+    """
+    def program(main, *options):
+        argv = {train.main: ['--cfg', experiments / 'h1.yaml', '--out', tmp_path / 'out'],
+                test.main: ['--cfg', experiments / 'h1.yaml', '--params', params['h1']]}.get(main, [])
+        if argv:
+            argv += [word for override in TINY for word in ('--set', override)]
+        code = 0
+        try:
+            run(lambda: main([str(word) for word in [*argv, *options]]))
+        except SystemExit as end:
+            code = end.code
+        return code, capsys.readouterr()
+    return program
+
+
+@pytest.fixture
+def refused(program):
+    """A function that runs a program which has to fail, and returns the last line on stderr without 'error: '."""
+    def refused(main, *options):
+        code, output = program(main, *options)
+        line = output.err.splitlines()[-1]     # a progress bar may have stood before it
+        assert code == 2 and line.startswith('error: ') and output.err.count('error: ') == 1
+        return line[len('error: '):]
+    return refused
+
+
+def edit(data, split, change):
+    """Let `change` alter the records of a split; returns the file."""
+    path = data / 'annot' / f'{split}.json'
+    records = json.loads(path.read_text())
+    change(records)
+    path.write_text(json.dumps(records))
+    return path
+
+
+# --- as a user types them ------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('command, told', [
+    (['pose_mpii/train.py', '--cfg', 'experiments/cpu/mpii/table2/h1.yaml', '--data', 'nowhere'],
+     'nowhere: no such folder'),
+    (['-m', 'pose_mpii.test', '--cfg', 'nothing.yaml', '--params', 'x'], 'nothing.yaml: cannot be read'),
+    (['pose_mpii/evaluate.py', '--pred', 'gone.json', '--data', 'nowhere'],
+     'nowhere/annot/gt_valid.mat: cannot be read')])
+def test_programs_end_with_one_line(root, tmp_path, command, told):
+    if command[0].endswith('train.py'):
+        command = command + ['--out', str(tmp_path)]
+    process = subprocess.run([sys.executable, *command], cwd=root, stderr=subprocess.PIPE, text=True)
+    assert process.returncode == 2
+    assert process.stderr.startswith('error: ') and process.stderr.count('\n') == 1 and told in process.stderr
+
+
+def test_a_program_runs_from_any_folder(root, tmp_path):
+    process = subprocess.run([sys.executable, root / 'pose_mpii' / 'evaluate.py', '--pred', 'x.json', '--data', 'gone'],
+                             cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.returncode == 2 and process.stderr.startswith('error: gone/annot/gt_valid.mat: cannot be read')
+
+
+def test_control_c_is_no_traceback(capsys):
+    def main():
+        raise KeyboardInterrupt
+    with pytest.raises(SystemExit) as end:
+        run(main)
+    assert end.value.code == 130 and capsys.readouterr().err == 'interrupted\n'
+
+
+# --- options -------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('main', [train.main, test.main], ids=['train', 'test'])
+@pytest.mark.parametrize('options, told', [
+    (['--set', 'train.epoch=5'], 'did you mean train.epochs?'),
+    (['--set', 'train.epochs=many'], "train.epochs is 'many'; expected a whole number"),
+    (['--cfg', 'gone.yaml'], 'gone.yaml: cannot be read'),
+    (['--gpus', 'a'], '--gpus a: expected numbers'),
+    (['--cpus', '0'], '--cpus 0: at least 1'),
+    (['--data', 'nowhere'], 'nowhere: no such folder; get MPII from')])
+def test_options_that_cannot_be(refused, main, options, told):
+    assert told in refused(main, *options)
+
+
+def test_gpus_where_there_are_none(refused, tiny_data):
+    if mx.context.num_gpus():
+        pytest.skip('this machine has GPUs')
+    for main in (train.main, test.main):
+        assert 'MXNet sees no GPU' in refused(main, '--gpus', '0', '--data', tiny_data)
+
+
+def test_an_unwritable_output_is_named_before_anything_is_computed(refused, tiny_data, tmp_path):
+    (tmp_path / 'file').write_text('')
+    assert refused(train.main, '--out', tmp_path / 'file', '--data', tiny_data).startswith(str(tmp_path / 'file'))
+
+
+def test_an_unknown_key_in_a_file_is_named(refused, experiments, tmp_path):
+    path = tmp_path / 'mine.yaml'
+    path.write_text(f'base: {experiments}/h1.yaml\nnetwork: {{backbon: resnet50}}')
+    assert refused(train.main, '--cfg', path) == \
+        f'{path}: unknown key network.backbon; did you mean network.backbone?'
+
+
+def test_an_experiment_that_starts_from_itself(refused, tiny_data):
+    assert 'this very experiment' in refused(train.main, '--data', tiny_data, '--set', 'train.start_from=h1')
+
+
+def test_a_second_run_does_not_overwrite_the_first(refused, tiny_data, tmp_path):
+    folder = tmp_path / 'out' / 'cpu' / 'mpii' / 'table2' / 'h1'
+    folder.mkdir(parents=True)
+    (folder / 'last.state').write_text('the first')
+    assert '--resume' in refused(train.main, '--data', tiny_data)
+    assert 'not an MXNet .params file' in refused(train.main, '--data', tiny_data, '--resume')
+    assert (folder / 'last.state').read_text() == 'the first'
+
+
+def test_the_other_programs(refused, tiny_data, tmp_path):
+    (tmp_path / 'x.json').write_text('{"preds": [[1, 2]]}')
+    (tmp_path / 'x.mat').write_bytes(b'not MATLAB')
+    assert 'has shape (1, 2)' in refused(evaluate.main, '--pred', tmp_path / 'x.json', '--data', tiny_data)
+    assert 'x.mat: not a MATLAB file' in refused(prepare.main, '--mat', tmp_path / 'x.mat', '--out', tmp_path)
+    assert 'name a new folder' in refused(sample.main, '--out', tmp_path)
+
+
+# --- annotations ---------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('main, split', [(train.main, 'train'), (train.main, 'valid'), (test.main, 'valid')],
+                         ids=['train', 'train-valid', 'test'])
+@pytest.mark.parametrize('change, told', [
+    (lambda records: records[3].pop('center'), 'record 3 has no "center"'),
+    (lambda records: records[3]['joints'].pop(), 'record 3 has a bad "joints": it should be 16 points [x, y]'),
+    (lambda records: records[3]['joints'][5].append(0), 'record 3 has a bad "joints"'),
+    (lambda records: records[3].update(scale='1'), 'record 3 has a bad "scale"'),
+    (lambda records: records.clear(), 'should be a non-empty list')])
+def test_records_that_cannot_be_used(refused, data, main, split, change, told):
+    path = edit(data, split, change)
+    assert refused(main, '--data', data).startswith(f'{path}: {told}')
+
+
+def test_malformed_json(refused, data):
+    path = data / 'annot' / 'train.json'
+    path.write_text(path.read_text()[:-100])
+    assert refused(train.main, '--data', data).startswith(f'{path}: not valid JSON (line ')
+
+
+@pytest.mark.parametrize('count', [1, 5])
+def test_people_without_ground_truth(refused, data, count):
+    edit(data, 'valid', lambda records: records.__delitem__(slice(count, None)))
+    for main in (train.main, test.main):
+        assert f'gt_valid.mat: holds 8 people; the records of its split are {count}' in refused(main, '--data', data)
+
+
+# --- images --------------------------------------------------------------------------------------------------------
+
+def test_a_missing_image_fails_a_test(refused, data):
+    path = data / 'images' / 'valid_000003.jpg'
+    path.unlink()
+    assert refused(test.main, '--data', data) == f'{path}: cannot be read (No such file or directory)'
+
+
+def test_a_truncated_image_fails_a_test(refused, data):
+    path = data / 'images' / 'valid_000003.jpg'
+    path.write_bytes(path.read_bytes()[:-500])
+    assert refused(test.main, '--data', data).startswith(f'{path}: this JPEG is truncated')
+
+
+def test_training_skips_bad_images_and_counts_them(program, data, tmp_path):
+    bad = [data / 'images' / f'train_{i:06d}.jpg' for i in (2, 5, 11)]
+    bad[0].unlink()
+    bad[1].write_bytes(bad[1].read_bytes()[:-500])
+    bad[2].write_text('no picture')
+    code, output = program(train.main, '--data', data)
+    assert code == 0 and ', 3 unreadable images skipped\n' in output.out
+    assert all(output.err.count(f'warning: {path}: ') == 1 for path in bad)
+    [log] = (tmp_path / 'out').rglob('log.jsonl')
+    assert 0 < json.loads(log.read_text())['heatmap_loss'] < 1
+
+
+def test_training_without_a_single_good_image_fails(refused, data):
+    for path in (data / 'images').glob('train_*.jpg'):
+        path.write_bytes(b'')
+    assert refused(train.main, '--data', data).startswith('no image can be read; the first: ')
+
+
+# --- parameters ----------------------------------------------------------------------------------------------------
+
+def test_parameters_of_another_network(refused, params, tiny_data, experiments):
+    assert 'h1.params: has no trunk.' in refused(test.main, '--data', tiny_data, '--cfg', experiments / 'r1.yaml')
+    assert 'r1.params: has no trunks.' in refused(test.main, '--data', tiny_data, '--params', params['r1'])
+    assert 'h1.params: has no heads.0.' in refused(test.main, '--data', tiny_data, '--set', 'network.deconvolutions=3')
+
+
+@pytest.mark.parametrize('content', [b'', b'\x12\x01', b'PK\x03\x04 a zip of PyTorch', b'\x80\x04\x95 a pickle'])
+def test_a_file_that_holds_no_parameters(refused, tiny_data, tmp_path, content):
+    path = tmp_path / 'x.params'
+    path.write_bytes(content)
+    assert refused(test.main, '--data', tiny_data, '--params', path) == f'{path}: not an MXNet .params file'
+
+
+def test_parameters_that_are_truncated(refused, params, tiny_data, tmp_path):
+    path = tmp_path / 'x.params'
+    path.write_bytes(params['h1'].read_bytes()[:-1000])
+    assert refused(test.main, '--data', tiny_data, '--params', path).startswith(f'{path}: damaged')
+
+
+def test_parameters_truncated_anywhere(tmp_path):
+    path, part = tmp_path / 'x.params', tmp_path / 'part.params'
+    mx.nd.save(str(path), {'a': mx.nd.ones((2, 3)), 'b': mx.nd.zeros((1, 2, 3, 1), dtype='uint8')})
+    content = path.read_bytes()
+    for length in range(len(content)):
+        part.write_bytes(content[:length])
+        with pytest.raises(InputError, match='damaged' if length >= 8 else 'not an MXNet .params file'):
+            checkpoint.read_arrays(part)
+
+
+def test_parameters_without_names(tmp_path):
+    path = tmp_path / 'x.params'
+    mx.nd.save(str(path), [mx.nd.ones(3)])
+    with pytest.raises(InputError, match='no names'):
+        checkpoint.read_arrays(path)

@@ -1,0 +1,112 @@
+"""Files are replaced whole or not at all, and what cannot be read or written is named."""
+import os
+import resource
+from contextlib import contextmanager
+
+import pytest
+
+from common.errors import InputError
+from common.files import make_folder, read_json, replacing, write_json, write_text
+
+
+@contextmanager
+def full_disk(limit):
+    """No file of this process may grow beyond `limit` bytes, as on a disk that fills up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def fails(function, *arguments):
+    """The message of the InputError: one line."""
+    with pytest.raises(InputError) as caught:
+        function(*arguments)
+    assert '\n' not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_file_and_its_folders_appear_and_nothing_else(tmp_path):
+    path = tmp_path / 'new' / 'folder' / 'result.json'
+    write_json(path, {'a': [1, 2.5, None]})
+    write_json(path, {'a': 'é'})
+    assert read_json(path) == {'a': 'é'} and os.listdir(path.parent) == ['result.json']
+
+
+@pytest.mark.parametrize('error', [RuntimeError, KeyboardInterrupt, InputError])
+def test_a_writer_that_fails_leaves_the_old_file(tmp_path, error):
+    path = tmp_path / 'result.txt'
+    write_text(path, 'old')
+    with pytest.raises(error):
+        with replacing(path) as temporary:
+            temporary.write_text('half of the n')
+            raise error
+    assert path.read_text() == 'old' and os.listdir(tmp_path) == ['result.txt']
+
+
+def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / 'result.txt'
+    write_text(path, 'old')
+    with replacing(path) as temporary:
+        temporary.write_text('new')
+        assert path.read_text() == 'old' and temporary.parent == tmp_path
+        assert temporary.suffix == '.txt', 'some writers choose the format by it'
+    assert path.read_text() == 'new'
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path):
+    path = tmp_path / 'result.txt'
+    write_text(path, 'old')
+    with full_disk(1000):
+        message = fails(write_text, path, 2000 * 'x')
+    assert message.startswith(f'{path}: cannot be written (') and 'unchanged' in message
+    assert path.read_text() == 'old' and os.listdir(tmp_path) == ['result.txt']
+
+
+@pytest.mark.parametrize('lacking', [100000, 3000, 1])
+def test_a_full_disk_leaves_the_old_network(tmp_path, lacking):
+    from mxnet.gluon import nn
+
+    from common.checkpoint import save_parameters
+    path, net = tmp_path / 'best.params', nn.Dense(100, in_units=300)
+    net.initialize()
+    save_parameters(net, path)
+    old = path.read_bytes()
+    with full_disk(len(old) - lacking):
+        assert fails(save_parameters, net, path).startswith(f'{path}: cannot be written (')
+    assert path.read_bytes() == old and os.listdir(tmp_path) == ['best.params']
+
+
+@pytest.mark.parametrize('name', ['file/result.json', 'file/folder/result.json', 'folder', '/proc/result.json',
+                                  300 * 'x' + '.json'])
+def test_an_unwritable_place_is_named(tmp_path, name):
+    (tmp_path / 'file').write_text('')
+    (tmp_path / 'folder').mkdir()
+    path = tmp_path / name
+    message = fails(write_text, path, 'x')
+    assert message.startswith((f'{path}: ', f'{path.parent}: '))
+    assert sorted(os.listdir(tmp_path)) == ['file', 'folder'] and not os.listdir(tmp_path / 'folder')
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason='root may write anywhere')
+def test_a_folder_without_permission_is_named(tmp_path):
+    folder = make_folder(tmp_path / 'folder')
+    folder.chmod(0o500)
+    assert fails(write_text, folder / 'x', 'x') == f'{folder}: this folder is not writable'
+
+
+@pytest.mark.parametrize('content, told', [
+    (b'', 'not valid JSON (line 1'), (b'{"a": 1,\n "b": }', 'not valid JSON (line 2'), (b'[1, 2', 'not valid JSON'),
+    (b'\xff\xd8\xff', 'not valid JSON'), (100000 * b'[', 'not valid JSON')])
+def test_malformed_json_is_named(tmp_path, content, told):
+    path = tmp_path / 'x.json'
+    path.write_bytes(content)
+    assert fails(read_json, path).startswith(f'{path}: {told}')
+
+
+@pytest.mark.parametrize('name, told', [('gone.json', 'No such file'), ('', 'directory')])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, name, told):
+    message = fails(read_json, tmp_path / name)
+    assert message.startswith(f'{tmp_path / name}: cannot be read (') and told in message

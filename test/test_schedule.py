@@ -1,0 +1,81 @@
+"""The learning rate: dropped when validation saturates or at fixed epochs, and the same after a restart."""
+import json
+
+import pytest
+
+from common.schedule import Schedule
+
+# Patience 2. Epochs 4 and 5 are no better than 3: drop. 6 is the best; 7 and 8 are not better: the end.
+SCORES = [10, 30, 40, 40, 39, 50, 50, 49]
+RATES = [1e-3] * 5 + [1e-5] * 3
+
+
+def run(schedule, scores):
+    """The rate of each epoch, and whether it was the best, until the schedule ends or the scores do."""
+    rates, best = [], []
+    for score in scores:
+        if schedule.finished:
+            break
+        rates.append(schedule.rate)
+        best.append(schedule.update(score))
+    return rates, best
+
+
+def test_the_rate_drops_at_saturation_and_saturation_at_the_last_rate_is_the_end():
+    schedule = Schedule([1e-3, 1e-5], 2, [], 100)
+    rates, best = run(schedule, SCORES + [60])
+    assert rates == RATES and schedule.finished
+    assert best == [True, True, True, False, False, True, False, False]
+    assert (schedule.state['best'], schedule.state['best_epoch']) == (50, 6)
+
+
+def test_each_rate_gets_its_patience():
+    schedule = Schedule([1, 0.1, 0.01], 2, [], 100)
+    assert run(schedule, [5] * 9)[0] == [1, 1, 1, 0.1, 0.1, 0.01, 0.01] and schedule.finished
+
+
+def test_a_better_score_restarts_the_wait():
+    schedule = Schedule([1, 0.1], 3, [], 100)
+    assert run(schedule, [5, 4, 4, 6, 5, 5, 7])[0] == [1] * 7
+    assert run(schedule, [6, 6, 6, 6])[0] == [1, 1, 1, 0.1]
+
+
+def test_a_best_score_of_zero_or_less_is_one():
+    schedule = Schedule([1], 2, [], 100)
+    assert run(schedule, [-3, 0, 0, -1])[1] == [True, True, False, False]
+    assert schedule.finished
+
+
+def test_fixed_drops_ignore_the_scores():
+    schedule = Schedule([1, 0.1, 0.01], 1, [2, 3], 5)
+    assert run(schedule, [9, 8, 7, 6, 5, 4])[0] == [1, 1, 0.1, 0.01, 0.01]
+    assert schedule.finished
+
+
+def test_there_are_never_more_epochs_than_asked_for():
+    schedule = Schedule([1e-3, 1e-5], 2, [], 4)
+    assert run(schedule, SCORES)[0] == RATES[:4] and schedule.finished
+
+
+@pytest.mark.parametrize('stop', range(len(SCORES) + 1))
+@pytest.mark.parametrize('drops', [[], [3]])
+def test_a_run_interrupted_anywhere_goes_on_identically(stop, drops):
+    settings = [1e-3, 1e-5], 2, drops, len(SCORES)
+    whole, first, second = (Schedule(*settings) for _ in range(3))
+    expected = run(whole, SCORES)
+    before = run(first, SCORES[:stop])
+    second.state = json.loads(json.dumps(first.state))           # as the checkpoint keeps it
+    after = run(second, SCORES[stop:])
+    assert (before[0] + after[0], before[1] + after[1]) == expected
+    assert second.state == whole.state
+
+
+@pytest.mark.parametrize('drops, rates', [([], RATES[4:]), ([2, 4], [0.1, 0.1, 0.1, 0.1]), ([4], [1e-5] * 4)])
+def test_a_finished_run_may_be_given_more_epochs(drops, rates):
+    first = Schedule([1e-3, 1e-5], 2, drops, 4)
+    run(first, SCORES)
+    more = Schedule([1e-3, 1e-5] if len(drops) < 2 else [1e-3, 1e-2, 0.1], 2, drops, 8)
+    more.state = first.state
+    assert not more.finished
+    assert run(more, SCORES[4:])[0] == rates
+    assert more.finished
