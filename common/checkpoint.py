@@ -41,9 +41,12 @@ def read_arrays(path):
     """{name: NDArray} of a `.params` file; InputError if the file is not one."""
     try:
         with open(path, 'rb') as file:
-            head = file.read(8)
-        if len(head) < 8 or struct.unpack('<Q', head)[0] != MAGIC:
+            head = file.read(24)              # magic, reserved, number of arrays
+        magic, _, count = struct.unpack('<QQQ', head) if len(head) == 24 else (None, None, None)
+        if magic != MAGIC:
             raise InputError(f'{path}: not an MXNet .params file')
+        if count > Path(path).stat().st_size:                  # MXNet would allocate them all
+            raise InputError(f'{path}: damaged, not a complete MXNet .params file')
         arrays = mx.nd.load(str(path))
     except OSError as error:
         raise InputError(f'{path}: cannot be read ({error.strerror})') from None

@@ -77,7 +77,7 @@ def list_of(rule, length=None, at_least=0):
         if not isinstance(value, (list, tuple)) or len(value) < at_least or length not in (None, len(value)):
             raise ValueError
         return [rule.check(member) for member in value]
-    many = f'{length} members' if length else f'at least {at_least} members' if at_least else 'any number of members'
+    many = f'{length} members' if length else f'{at_least} or more members' if at_least else 'any number of members'
     return Rule(f'a list of {many}, each {rule.text}', check)
 
 
@@ -146,14 +146,16 @@ def load(path, overrides=()):
             raise InputError(f'--set {override}: expected section.key=value')
         values[key.strip()] = (_parse(value, f'--set {override}'), f'--set {override}')
     name = _check('name', *values.pop('name', (_name(path), path)), text())
+    known = [f'{section}.{key}' for section, rules in SCHEMA.items() for key in rules]
+    for key, (_, source) in values.items():
+        if key not in known:
+            raise InputError(f'{source}: unknown key {key}{_nearest(key, known)}')
     cfg = EasyDict(name=name, path=str(path), **{section: {} for section in SCHEMA})
     for section, rules in SCHEMA.items():
         for key, rule in rules.items():
             if f'{section}.{key}' not in values:
                 raise InputError(f'{path}: no value for {section}.{key}; expected {rule.text}')
-            cfg[section][key] = _check(f'{section}.{key}', *values.pop(f'{section}.{key}'), rule)
-    for key, (_, source) in values.items():
-        raise InputError(f'{source}: unknown key {key}{_nearest(key)}')
+            cfg[section][key] = _check(f'{section}.{key}', *values[f'{section}.{key}'], rule)
     _check_together(cfg)
     return cfg
 
@@ -189,7 +191,7 @@ def _read(path, seen):
         if section in SCHEMA and not isinstance(keys, dict):
             raise InputError(f'{path}: {section} is a section; expected keys in it ({", ".join(SCHEMA[section])})')
         if section not in SCHEMA:
-            raise InputError(f'{path}: unknown key {section}{_nearest(str(section))}')
+            raise InputError(f'{path}: unknown key {section}{_nearest(str(section), SCHEMA)}')
         values.update({f'{section}.{key}': (value, str(path)) for key, value in keys.items()})
     return values
 
@@ -210,8 +212,7 @@ def _check(key, value, source, rule):
         raise InputError(f'{source}: {key} is {value!r}; expected {rule.text}') from None
 
 
-def _nearest(key):
-    known = list(SCHEMA) + [f'{section}.{name}' for section, rules in SCHEMA.items() for name in rules]
+def _nearest(key, known):
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     return f'; did you mean {close[0]}?' if close else f'; the sections are {", ".join(SCHEMA)}'
 

@@ -2,6 +2,7 @@
 import numpy as np
 
 from common import grid
+from common.crop import mirrored_order
 
 HEATMAP_DECODINGS = ('argmax', 'quarter', 'integral', 'local')
 
@@ -55,9 +56,7 @@ def decode(heatmaps, joints, method, stride, beta=1.0, window=2):
 
 def unflip(heatmaps, joints, width, flip_pairs):
     """Outputs for a mirrored image, as they are for the image itself: mirrored back, left and right exchanged."""
-    swap = np.arange(joints.shape[1])
-    for left, right in flip_pairs:
-        swap[[left, right]] = right, left
+    swap = mirrored_order(flip_pairs, joints.shape[1])
     joints = joints[:, swap].copy()
     joints[..., 0] = grid.mirror(joints[..., 0], width)
     return None if heatmaps is None else heatmaps[:, swap, :, ::-1], joints

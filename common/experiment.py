@@ -9,6 +9,7 @@ import numpy as np
 from common import checkpoint, config, files, runtime, trainer
 from common.errors import InputError
 from common.nets import pose_net
+from common.trainer import STATE
 
 RESULT = 'result.json'                        # written when a training has finished
 
@@ -38,6 +39,14 @@ def parser(description):
     return argparse.ArgumentParser(description=description.splitlines()[0])
 
 
+def configuration(args, data_set, more=()):
+    """The configuration that parsed `add_options` name; InputError if it is of another data set."""
+    cfg = config.load(args.cfg, [*args.overrides, *more])
+    if cfg.data.set != data_set:
+        raise InputError(f'{args.cfg}: data.set is {cfg.data.set}; this program is for {data_set}')
+    return cfg
+
+
 def network(cfg, joints, contexts):
     """The configured network with random parameters, on the devices, hybridized with static memory."""
     net = pose_net.build(cfg, joints)
@@ -62,40 +71,52 @@ def run_folder(out, cfg):
 
 
 def train(args, cfg, joints, prepare):
-    """Train an experiment, and before it the one it starts from where that has not been trained.
+    """Train an experiment, and before it the ones it starts from where these have not been trained.
 
-    args: parsed `add_training_options`, and `data`; prepare: a function of a configuration that returns its training loader and
-    its validation function. Returns the folders of the one or two trainings, in their order; each holds best.params,
-    result.json, log.jsonl, config.yaml and last.state. InputError where the folder holds a run already and --resume was not given: nothing is overwritten.
+    args: parsed `add_training_options`, and `data`; prepare: a function of a configuration and the devices that
+    returns the training loader and the validation function. Returns the folders of all of them, in the order of
+    training; each holds best.params, result.json, log.jsonl, config.yaml and last.state. InputError where the
+    experiment's own folder holds a run already and --resume was not given: nothing is overwritten.
     """
     contexts = runtime.contexts(args.gpus, args.cpus)
-    folder = files.make_folder(run_folder(args.out, cfg))
-    started = (folder / 'last.state').exists()
-    if started and not args.resume:
-        raise InputError(f'{folder}: holds a run of this experiment; --resume continues it, another --out starts anew')
+    if (run_folder(args.out, cfg) / STATE).exists() and not args.resume:
+        raise InputError(f'{run_folder(args.out, cfg)}: holds a run of this experiment; --resume continues it, another '
+                         '--out starts anew')
     folders, start = [], None
-    if cfg.train.start_from:
-        beside = Path(cfg.path).with_name(cfg.train.start_from + '.yaml')
-        first = config.load(beside, args.overrides)
-        if first.name == cfg.name:
-            raise InputError(f'{cfg.path}: train.start_from is {cfg.train.start_from}, this very experiment')
-        start = run_folder(args.out, first) / 'best.params'
-        folders = [start.parent]
-        if not (start.parent / RESULT).exists():
-            print(f'{cfg.name} starts from {first.name}, which is trained first', flush=True)
-            folders = train(argparse.Namespace(**{**vars(args), 'resume': True}), first, joints, prepare)
+    for run in _chain(cfg, args.overrides):
+        folder = files.make_folder(run_folder(args.out, run))
+        if run is cfg or not (folder / RESULT).exists():
+            if run is not cfg:
+                print(f'{cfg.name} starts from {run.name}, which is trained first', flush=True)
+            history = _train_one(args, run, joints, prepare, folder, start, contexts)
+            files.write_json(folder / RESULT, {
+                'experiment': run.name, 'data': str(args.data), 'commit': _commit(), 'seed': run.train.seed,
+                'devices': [str(context) for context in contexts], 'kvstore': args.kvstore,
+                'best': max(history, key=lambda line: line['score']), 'last': history[-1]})
+        folders.append(folder)
+        start = folder / trainer.BEST
+    return folders
+
+
+def _chain(cfg, overrides):
+    """The experiment, preceded by the one it starts from (a file beside its own), and so on."""
+    chain = [cfg]
+    while chain[0].train.start_from:
+        first = config.load(Path(chain[0].path).with_name(chain[0].train.start_from + '.yaml'), overrides)
+        if first.name in [run.name for run in chain]:
+            raise InputError(f'{chain[0].path}: train.start_from is {chain[0].train.start_from}, which starts from it')
+        chain.insert(0, first)
+    return chain
+
+
+def _train_one(args, cfg, joints, prepare, folder, start, contexts):
     config.save(cfg, folder / 'config.yaml')
     runtime.seed_everything(cfg.train.seed)
     loader, validate = prepare(cfg, contexts)
     net = network(cfg, joints, contexts)
-    if not started:
+    if not (folder / STATE).exists():
         _initial_parameters(cfg, net, start, contexts)
-    history = trainer.fit(cfg, net, loader, validate, folder, contexts, args.kvstore, args.resume)
-    files.write_json(folder / RESULT, {
-        'experiment': cfg.name, 'data': str(args.data), 'commit': _commit(), 'seed': cfg.train.seed,
-        'devices': [str(context) for context in contexts], 'kvstore': args.kvstore,
-        'best': max(history, key=lambda line: line['score']), 'last': history[-1]})
-    return folders + [folder]
+    return trainer.fit(cfg, net, loader, validate, folder, contexts, args.kvstore)
 
 
 def _commit():

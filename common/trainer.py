@@ -14,6 +14,7 @@ from common.errors import InputError
 from common.losses import PoseLoss
 from common.schedule import Schedule
 
+STATE, BEST = 'last.state', 'best.params'     # what `fit` writes into the folder of a run
 
 class LossGraph(gluon.HybridBlock):
     """Network, targets and losses as one graph: images, true joints, visible, keys -> two losses (B,) (`PoseLoss`)."""
@@ -88,12 +89,12 @@ class Meter:
         return ', '.join(f'{name.replace("_", " ")} {value:.4f}' for name, value in self.means().items())
 
 
-def fit(cfg, net, loader, validate, folder, contexts, kvstore='device', resume=False):
+def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):
     """Train `net` (initialised, on `contexts`) until the schedule ends; returns the history, a dict an epoch.
 
     loader: training batches (`loader.Loader`); validate: a function of the network that returns a dict of metrics
-    with the 'score' that decides. `folder` receives, after every epoch and each whole at any time: last.state (all
-    that `resume` needs), best.params, log.jsonl (one line an epoch) and TensorBoard's scalars.
+    with the 'score' that decides. `folder` receives, after every epoch and each whole at any time: last.state (from
+    which a run that finds it there goes on), best.params, log.jsonl (one line an epoch) and TensorBoard's scalars.
     """
     folder = Path(folder)
     graph = LossGraph(net, PoseLoss(cfg, net.stride))
@@ -101,8 +102,8 @@ def fit(cfg, net, loader, validate, folder, contexts, kvstore='device', resume=F
     trainer = gluon.Trainer(net.collect_params(), 'adam', kvstore=kvstore, update_on_kvstore=False)
     schedule = Schedule(cfg.train.rates, cfg.train.patience, cfg.train.drops, cfg.train.epochs)
     history = []
-    if resume and (folder / 'last.state').exists():
-        state = checkpoint.load_state(folder / 'last.state', net, trainer, contexts)
+    if (folder / STATE).exists():
+        state = checkpoint.load_state(folder / STATE, net, trainer, contexts)
         schedule.state, history = state['schedule'], state['history']
     board = SummaryWriter(str(folder / 'tensorboard'), purge_step=len(history) + 1)
     while not schedule.finished:
@@ -115,8 +116,8 @@ def fit(cfg, net, loader, validate, folder, contexts, kvstore='device', resume=F
         best = schedule.update(metrics['score'])
         history.append({'epoch': epoch, 'rate': rate, **losses, **metrics, 'best': best})
         if best:
-            checkpoint.save_parameters(net, folder / 'best.params')
-        checkpoint.save_state(folder / 'last.state', net, trainer, {'schedule': schedule.state, 'history': history})
+            checkpoint.save_parameters(net, folder / BEST)
+        checkpoint.save_state(folder / STATE, net, trainer, {'schedule': schedule.state, 'history': history})
         files.write_text(folder / 'log.jsonl', ''.join(json.dumps(line) + '\n' for line in history))
         for name, value in history[-1].items():
             if isinstance(value, (int, float)):

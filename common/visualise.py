@@ -1,4 +1,6 @@
 """Pictures of poses."""
+from pathlib import Path
+
 import cv2
 import numpy as np
 
@@ -42,12 +44,15 @@ def sheet(images, columns=6):
     return np.vstack([np.hstack(cells[row * columns:(row + 1) * columns]) for row in range(rows)])
 
 
+def check_suffix(path):
+    """InputError if a picture cannot be written under this name."""
+    if Path(path).suffix.lower() not in ('.png', '.jpg', '.jpeg'):
+        raise InputError(f'{path}: pictures are written as .png or .jpg')
+
+
 def save(path, image):
-    """Write an RGB image to `path` (see `files.replacing`); its suffix decides the format."""
+    """Write an RGB image to `path` (see `files.replacing`), as its suffix says."""
+    check_suffix(path)
+    encoded = cv2.imencode(Path(path).suffix.lower(), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
     with files.replacing(path) as temporary:
-        try:
-            written = cv2.imwrite(str(temporary), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-        except cv2.error:
-            written = False
-        if not written:
-            raise InputError(f'{path}: cannot be written as a picture; expected a folder that exists and .png or .jpg')
+        temporary.write_bytes(encoded)

@@ -14,25 +14,24 @@ from pose_mpii.skeleton import HEAD, NECK, PELVIS, THORAX
 ANKLES, KNEES, HIPS, SHOULDERS, ELBOWS, WRISTS = [0, 5], [1, 4], [2, 3], [12, 13], [11, 14], [10, 15]
 SIDES = np.array([-1., 1.])
 
-# Lengths as fractions of the standing height. The neck joint is 1/6 of it below the head top, as in MPII.
-HIP, SHOULDER, SPINE, NECK_BASE, HEAD_LENGTH = 0.055, 0.105, 0.27, 0.035, 0.165
+# Lengths as fractions of the standing height; the head is a little larger than life, to show the face in small inputs.
+HIP, SHOULDER, SPINE, NECK_BASE, HEAD_LENGTH = 0.055, 0.105, 0.27, 0.035, 0.18
 LEG_BONES, ARM_BONES = (0.24, 0.235), (0.165, 0.145)
 
 # Ranges in degrees: spread (outwards) and swing (forwards) of the upper bone, then of the lower one; 0 hangs down.
 HANGING = (5, 25), (-20, 20), (0, 20), (0, 35)
-STANDING = (1, 12), (-6, 8), (0, 8), (-12, 4)
-SEATED = (4, 28), (60, 90), (-6, 10), (-15, 10)
 ARM_POSES = np.array([*[HANGING] * 4,
                       ((35, 55), (-25, 0), (-55, -30), (0, 25)),          # hand on the hip
                       ((115, 160), (-20, 10), (130, 185), (-20, 10)),     # raised
                       ((70, 105), (-10, 20), (130, 190), (-20, 20)),      # waving
                       ((55, 100), (-15, 15), (50, 110), (-15, 25)),       # held out
                       ((10, 35), (0, 30), (-60, 10), (50, 130))])         # across the body
-LEG_POSES = np.array([(SEATED, SEATED),
-                      *[(STANDING, STANDING)] * 4,
-                      *[(((0, 8), (10, 30), (0, 6), (-8, 18)), ((0, 8), (-25, -8), (0, 6), (-50, -15)))] * 2,   # walking
-                      (((25, 50), (0, 20), (-8, 12), (-10, 10)), ((20, 40), (-8, 5), (20, 40), (-12, 5))),    # lunging
-                      (((5, 40), (35, 75), (-10, 10), (-25, 5)), STANDING)])                             # a knee raised
+STANDING = (1, 12), (-6, 8), (0, 8), (-12, 4)
+SEATED = (4, 28), (60, 90), (-6, 10), (-15, 10)
+WALKING = ((0, 8), (10, 30), (0, 6), (-8, 18)), ((0, 8), (-25, -8), (0, 6), (-50, -15))
+LUNGING = ((25, 50), (0, 20), (-8, 12), (-10, 10)), ((20, 40), (-8, 5), (20, 40), (-12, 5))
+KNEE_RAISED = ((5, 40), (35, 75), (-10, 10), (-25, 5)), STANDING
+LEG_POSES = np.array([(SEATED, SEATED), *[(STANDING, STANDING)] * 4, WALKING, WALKING, LUNGING, KNEE_RAISED])
 
 TURN = np.linspace(0, 2 * np.pi, 14, endpoint=False)
 CIRCLE = np.stack([np.cos(TURN), np.sin(TURN)], axis=1)
@@ -165,7 +164,7 @@ def head_parts(rng, body, skin, hair):
     length = np.hypot(*(top - neck))
     up = (top - neck) / length
     across = np.array([-up[1], up[0]])
-    radius = rng.uniform(0.054, 0.062)
+    radius = rng.uniform(0.058, 0.066)
     crown, chin = top - up * radius, neck + up * (0.26 * length + 0.03)
     depth, seen = body.joints[HEAD, 2] + 0.03, body.face[2] > 0
     parts = [part(depth - 0.02, skin, (body.joints[THORAX], 0.034), (chin, 0.032))]
@@ -180,7 +179,7 @@ def head_parts(rng, body, skin, hair):
                   part(depth, (30, 30, 30), (brow + 0.3 * gaze - eyes, 0.006), edge=False),
                   part(depth, (30, 30, 30), (brow + 0.3 * gaze + eyes, 0.006), edge=False)]
     if rng.random() < 0.2:                # a cap
-        brim, ear = crown + up * 0.01, across * 0.052
+        brim, ear = crown + up * 0.01, across * 0.056
         parts.append(part(depth, any_colour(rng), (top - up * 0.04, 0.04), (brim - ear, 0.006), (brim + ear, 0.006)))
     return parts
 

@@ -166,7 +166,7 @@ def save_predictions(path, predictions):
     A prediction that is not finite becomes null in JSON. Raises InputError for another suffix.
     """
     predictions = np.asarray(predictions, dtype=np.float64)
-    if _suffix(path) == '.mat':
+    if prediction_suffix(path) == '.mat':
         _save_mat(path, {'preds': predictions})
     else:
         write_json(path, {'preds': np.where(np.isfinite(predictions), predictions.astype(object), None).tolist()})
@@ -177,7 +177,7 @@ def read_predictions(path, people):
 
     Raises InputError for a missing or malformed file, one without `preds`, and any other shape.
     """
-    file = read_mat(path) if _suffix(path) == '.mat' else read_json(path)
+    file = read_mat(path) if prediction_suffix(path) == '.mat' else read_json(path)
     predictions = file.get('preds') if isinstance(file, dict) else file
     if predictions is None:
         raise InputError(f'{path}: holds no "preds"')
@@ -191,7 +191,8 @@ def read_predictions(path, people):
     return predictions
 
 
-def _suffix(path):
+def prediction_suffix(path):
+    """.mat or .json, the suffix of a file of predictions; InputError for another."""
     suffix = Path(path).suffix
     if suffix not in ('.mat', '.json'):
         raise InputError(f'{path}: predictions are kept in .mat or .json files')

@@ -26,7 +26,7 @@ from pose_mpii.skeleton import HEAD, NECK
 
 NOTE = ('This is a generated sample, not MPII: drawn figures to try the programs with.\n'
         'MPII itself (25,000 photographs) is to be had from http://human-pose.mpi-inf.mpg.de')
-MAKER = 'pose_mpii/sample.py 1'           # count up when the drawings change: older samples are then made anew
+MAKER = 'pose_mpii/sample.py 2'           # count up when the drawings change: older samples are then made anew
 CONTENT = {'images', 'annot', 'sample.json'}
 STREAMS = {'train': 0, 'valid': 1}
 JPEG_QUALITY = 90

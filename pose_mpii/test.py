@@ -11,13 +11,13 @@ from pathlib import Path
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common import config, experiment, files, runtime, visualise
+from common import experiment, files, runtime, visualise
 from common.cli import run
 from common.crop import crop_matrix, crop_sample, transform_points
 from common.inference import predict
 from common.loader import Loader
 from pose_mpii.dataset import load_samples
-from pose_mpii.layout import ground_truth_file, read_ground_truth, save_predictions
+from pose_mpii.layout import ground_truth_file, prediction_suffix, read_ground_truth, save_predictions
 from pose_mpii.paper import TABLE2
 from pose_mpii.pckh import format_table, pckh
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS, LIMBS, SIDES
@@ -57,18 +57,29 @@ def test(cfg, params, data, split, contexts):
     return samples, predictions, {**results[cfg.test.decode], 'decodings': results}
 
 
+def _check_outputs(args):
+    """Say now, not after an hour of predicting, where the results cannot be written."""
+    if args.save:
+        prediction_suffix(args.save)
+    if args.picture:
+        visualise.check_suffix(args.picture)
+    for path in filter(None, (args.save, args.json, args.picture)):
+        files.make_folder(Path(path).resolve().parent)
+
+
 def main(argv=None):
     parser = experiment.parser(__doc__)
     experiment.add_options(parser)
     parser.add_argument('--params', required=True, metavar='FILE', help='the network\'s .params')
     parser.add_argument('--data', default='data/mpii', help='folder in the MPII layout (default: data/mpii)')
-    parser.add_argument('--split', default='valid', help='train, valid, trainval or test (default: valid)')
+    parser.add_argument('--split', default='valid', help='a split with annot/gt_SPLIT.mat, or test (default: valid)')
     parser.add_argument('--flip-test', action='store_true', help='average with the mirrored image')
     parser.add_argument('--save', metavar='PRED', help='write predictions, 1-based, to a .mat or .json')
     parser.add_argument('--json', metavar='FILE', help='write the scores')
     parser.add_argument('--picture', metavar='PNG', help=f'draw the predictions on {PICTURES} of the images')
     args = parser.parse_args(argv)
-    cfg = config.load(args.cfg, args.overrides + ['test.flip=true'] * args.flip_test)
+    cfg = experiment.configuration(args, 'mpii', ['test.flip=true'] * args.flip_test)
+    _check_outputs(args)
     samples, predictions, result = test(cfg, args.params, args.data, args.split,
                                         runtime.contexts(args.gpus, args.cpus))
     chosen = predictions[cfg.test.decode]

@@ -57,7 +57,7 @@ def main(argv=None):
     experiment.add_training_options(parser)
     parser.add_argument('--data', default='data/mpii', help='folder in the MPII layout (default: data/mpii)')
     args = parser.parse_args(argv)
-    cfg = config.load(args.cfg, args.overrides)
+    cfg = experiment.configuration(args, 'mpii')
     folders = experiment.train(args, cfg, len(JOINTS), lambda cfg, contexts: (
         training_loader(cfg, args.data), validation(cfg, args.data, cfg.data.valid, contexts)))
     for folder in folders:
