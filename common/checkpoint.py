@@ -92,11 +92,11 @@ def load_backbone(net, path, contexts):
 
 def save_state(path, net, trainer, state):
     """Write the whole state of a run: parameters, optimizer and the JSON-able `state`."""
-    arrays = {f'parameter:{name}': p._reduce() for name, p in parameters(net).items()}
+    arrays = {f'parameter:{name}': parameter._reduce() for name, parameter in parameters(net).items()}
     moments = trainer._updaters[0].states     # the same on every device
-    for index, parameter in enumerate(trainer._params):
+    for index, name in _trained(net, trainer):
         if index in moments:
-            arrays[f'mean:{index}'], arrays[f'variance:{index}'] = moments[index]
+            arrays[f'mean:{name}'], arrays[f'variance:{name}'] = moments[index]
     state = dict(state, updates=trainer.optimizer.num_update)
     arrays['json'] = mx.nd.array(np.frombuffer(json.dumps(state).encode(), np.uint8), dtype=np.uint8)
     _write(path, arrays)
@@ -115,13 +115,19 @@ def load_state(path, net, trainer, contexts):
     optimizer = trainer.optimizer
     optimizer.num_update = updates
     for device, updater in zip(contexts, trainer._updaters):
-        for index in range(len(trainer._params)):
-            if f'mean:{index}' in arrays:
-                moments = arrays[f'mean:{index}'], arrays[f'variance:{index}']
-                updater.states[index] = tuple(m.as_in_context(device).copy() for m in moments)
+        for index, name in _trained(net, trainer):
+            if f'mean:{name}' in arrays:
+                moments = arrays[f'mean:{name}'], arrays[f'variance:{name}']
+                updater.states[index] = tuple(moment.as_in_context(device).copy() for moment in moments)
                 updater.states_synced[index] = True
         optimizer._all_index_update_counts[device.device_id] = {index: updates for index in updater.states}
     return state
+
+
+def _trained(net, trainer):
+    """(index in the trainer, structural name) of every parameter; the index differs between processes."""
+    names = {id(parameter): name for name, parameter in parameters(net).items()}
+    return [(index, names[id(parameter)]) for index, parameter in enumerate(trainer._params)]
 
 
 def average_statistics(net, contexts):

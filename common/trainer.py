@@ -63,6 +63,7 @@ def train_one_epoch(graph, trainer, loader, epoch, contexts, title):
             bar.set_postfix_str(str(meter), refresh=False)
             bar.update(len(batch.images))
         meter.add(*pending)
+    mx.nd.waitall()                           # batch normalisation's statistics change untracked, in the backward pass
     return {**meter.means(), 'images_per_second': meter.images / (time.time() - start)}
 
 
@@ -89,6 +90,15 @@ class Meter:
         return ', '.join(f'{name.replace("_", " ")} {value:.4f}' for name, value in self.means().items())
 
 
+def optimizer(net, kvstore='device'):
+    """Adam for the parameters that have gradients, updated on every device after kvstore has summed these.
+
+    Running statistics stay out: a `gluon.Trainer` would set them back to the first device's in its first step.
+    """
+    trained = [parameter for parameter in net.collect_params().values() if parameter.grad_req != 'null']
+    return gluon.Trainer(trained, 'adam', kvstore=kvstore, update_on_kvstore=False)
+
+
 def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):
     """Train `net` (initialised, on `contexts`) until the schedule ends; returns the history, a dict an epoch.
 
@@ -99,7 +109,7 @@ def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):
     folder = Path(folder)
     graph = LossGraph(net, PoseLoss(cfg, net.stride))
     graph.hybridize(static_alloc=True, static_shape=True)
-    trainer = gluon.Trainer(net.collect_params(), 'adam', kvstore=kvstore, update_on_kvstore=False)
+    trainer = optimizer(net, kvstore)
     schedule = Schedule(cfg.train.rates, cfg.train.patience, cfg.train.drops, cfg.train.epochs)
     history = []
     if (folder / STATE).exists():

@@ -1,0 +1,69 @@
+"""How much of the training speed is left when batches come from JPEGs instead of memory.
+
+    python test/benchmark/throughput.py [--data DIR] [--cfg YAML] [--rounds 5] [--steps 12]
+
+Alternates stretches of the same training step, fed by the loader (decoding, cropping, augmenting) and fed with one
+cached batch; prints images/s of both and the median ratio. The sample is generated where no data is given.
+"""
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from itertools import chain, count, islice, repeat
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[0] = str(ROOT)
+
+from common import config, experiment, runtime, trainer
+from common.losses import PoseLoss
+from pose_mpii.sample import write_sample
+from pose_mpii.skeleton import JOINTS
+from pose_mpii.train import training_loader
+
+
+def images_per_second(step, batches):
+    """Speed of `step` over the batches, all of which it finishes."""
+    start, images = time.perf_counter(), 0
+    for batch in batches:
+        losses = step(batch)
+        images += len(batch.images)
+    for loss in losses:
+        loss.wait_to_read()
+    return images / (time.perf_counter() - start)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--data')
+    parser.add_argument('--cfg', default=str(ROOT / 'experiments/cpu/mpii/table2/i1.yaml'))
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--steps', type=int, default=12)
+    args = parser.parse_args()
+    cfg = config.load(args.cfg)
+    contexts = runtime.contexts()
+    net = experiment.network(cfg, len(JOINTS), contexts)
+    graph = trainer.LossGraph(net, PoseLoss(cfg, net.stride))
+    graph.hybridize(static_alloc=True, static_shape=True)
+    optimizer = trainer.optimizer(net)
+    with tempfile.TemporaryDirectory() as folder:
+        loader = training_loader(cfg, args.data or write_sample(folder + '/sample', train=512, valid=8))
+        full = (batch for batch in chain.from_iterable(map(loader.batches, count(1)))
+                if len(batch.images) == cfg.train.batch_size)
+        cached = next(full)
+
+        def step(batch):
+            return trainer.train_step(graph, optimizer, batch, contexts)
+        images_per_second(step, repeat(cached, 3))
+        ratios = []
+        for _ in range(args.rounds):
+            speeds = [images_per_second(step, islice(batches, args.steps)) for batches in (full, repeat(cached))]
+            ratios.append(speeds[0] / speeds[1])
+            print(f'from JPEGs {speeds[0]:6.1f} images/s, one cached batch {speeds[1]:6.1f}: {ratios[-1]:.3f}')
+        full.close()
+    print(f'{cfg.name}, batch {cfg.train.batch_size}: {statistics.median(ratios):.1%} of the cached speed (median)')
+
+
+if __name__ == '__main__':
+    main()
