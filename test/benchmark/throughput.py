@@ -1,6 +1,6 @@
 """How much of the training speed is left when batches come from JPEGs instead of memory.
 
-    python test/benchmark/throughput.py [--data DIR] [--cfg YAML] [--rounds 5] [--steps 12]
+    python test/benchmark/throughput.py [--data DIR] [--cfg YAML] [--rounds 5] [--steps 15]
 
 Alternates stretches of the same training step, fed by the loader (decoding, cropping, augmenting) and fed with one
 cached batch; prints images/s of both and the median ratio. The sample is generated where no data is given.
@@ -10,7 +10,8 @@ import statistics
 import sys
 import tempfile
 import time
-from itertools import chain, count, islice, repeat
+from contextlib import closing
+from itertools import islice, repeat
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +25,7 @@ from pose_mpii.train import training_loader
 
 
 def images_per_second(step, batches):
-    """Speed of `step` over the batches, all of which it finishes."""
+    """Speed of `step` over the batches, all of which it finishes; waiting for the first one counts."""
     start, images = time.perf_counter(), 0
     for batch in batches:
         losses = step(batch)
@@ -39,7 +40,7 @@ def main():
     parser.add_argument('--data')
     parser.add_argument('--cfg', default=str(ROOT / 'experiments/cpu/mpii/table2/i1.yaml'))
     parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--steps', type=int, default=12)
+    parser.add_argument('--steps', type=int, default=15)
     args = parser.parse_args()
     cfg = config.load(args.cfg)
     contexts = runtime.contexts()
@@ -48,20 +49,22 @@ def main():
     graph.hybridize(static_alloc=True, static_shape=True)
     optimizer = trainer.optimizer(net)
     with tempfile.TemporaryDirectory() as folder:
-        loader = training_loader(cfg, args.data or write_sample(folder + '/sample', train=512, valid=8))
-        full = (batch for batch in chain.from_iterable(map(loader.batches, count(1)))
-                if len(batch.images) == cfg.train.batch_size)
-        cached = next(full)
+        data = args.data or folder + '/sample'
+        if not args.data:
+            write_sample(data, train=512, valid=8)
+        loader = training_loader(cfg, data)
+        cached = next(loader.batches())
 
         def step(batch):
             return trainer.train_step(graph, optimizer, batch, contexts)
         images_per_second(step, repeat(cached, 3))
         ratios = []
-        for _ in range(args.rounds):
-            speeds = [images_per_second(step, islice(batches, args.steps)) for batches in (full, repeat(cached))]
-            ratios.append(speeds[0] / speeds[1])
-            print(f'from JPEGs {speeds[0]:6.1f} images/s, one cached batch {speeds[1]:6.1f}: {ratios[-1]:.3f}')
-        full.close()
+        for number in range(args.rounds):
+            with closing(loader.batches(number)) as batches:
+                loaded = images_per_second(step, islice(batches, args.steps))
+            memory = images_per_second(step, repeat(cached, args.steps))
+            ratios.append(loaded / memory)
+            print(f'from JPEGs {loaded:6.1f} images/s, one cached batch {memory:6.1f}: {ratios[-1]:.3f}')
     print(f'{cfg.name}, batch {cfg.train.batch_size}: {statistics.median(ratios):.1%} of the cached speed (median)')
 
 
