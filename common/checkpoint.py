@@ -10,7 +10,7 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
-from common import files
+from common import files, runtime
 from common.errors import InputError
 
 MAGIC = 0x112                                 # the first eight bytes of every NDArray list MXNet writes
@@ -130,12 +130,37 @@ def _trained(net, trainer):
     return [(index, names[id(parameter)]) for index, parameter in enumerate(trainer._params)]
 
 
-def average_statistics(net, contexts):
-    """Give every device the mean of the devices' running statistics, which is also what is saved."""
-    if len(contexts) > 1:
-        for name, parameter in parameters(net).items():
-            if name.endswith(('running_mean', 'running_var')):
+class Statistics:
+    """The running statistics of batch normalisation, which every device of every worker gathers for itself."""
+
+    KEY = 10 ** 6                             # in the kvstore, above the keys of the trainer's parameters
+
+    def __init__(self, net, contexts, store):
+        self._parameters = [parameter for name, parameter in parameters(net).items()
+                            if name.endswith(('running_mean', 'running_var'))]
+        self._contexts, self._store, (_, self._workers) = contexts, store, runtime.shard(store)
+        if self._workers > 1:
+            store.init(self.KEY, self._flat())
+
+    def _flat(self):
+        return mx.nd.concat(*(parameter.data(self._contexts[0]) for parameter in self._parameters), dim=0)
+
+    def average(self):
+        """Give every device of every worker the mean of them all, which is also what is saved.
+
+        The workers' networks are equal after that, and so is what they find in validation.
+        """
+        if len(self._contexts) > 1:
+            for parameter in self._parameters:
                 parameter.set_data(parameter._reduce())
+        if self._workers > 1:
+            total = self._flat()
+            self._store.pushpull(self.KEY, total, out=total)
+            start = 0
+            for parameter in self._parameters:
+                end = start + parameter.shape[0]
+                parameter.set_data(total[start:end] / self._workers)
+                start = end
 
 
 def _assign(net, arrays, path, contexts):

@@ -73,25 +73,31 @@ def run_folder(out, cfg):
 def train(args, cfg, joints, prepare):
     """Train an experiment, and before it the ones it starts from where these have not been trained.
 
-    args: parsed `add_training_options`, and `data`; prepare: a function of a configuration and the devices that
-    returns the training loader and the validation function. Returns the folders of all of them, in the order of
-    training; each holds best.params, result.json, log.jsonl, config.yaml and last.state. InputError where the
-    experiment's own folder holds a run already and --resume was not given: nothing is overwritten.
+    args: parsed `add_training_options`, and `data`; prepare: a function of a configuration, the devices and this
+    worker's shard that returns the training loader and the validation function. Returns the folders of all of them, in
+    the order of training (none in a worker that is not the first); each holds best.params, result.json, log.jsonl,
+    config.yaml and last.state. InputError where the experiment's own folder holds a run already and --resume was not
+    given: nothing is overwritten.
     """
-    contexts = runtime.contexts(args.gpus, args.cpus)
+    contexts, store = runtime.contexts(args.gpus, args.cpus), runtime.kvstore(args.kvstore)
     if (run_folder(args.out, cfg) / STATE).exists() and not args.resume:
         raise InputError(f'{run_folder(args.out, cfg)}: holds a run of this experiment; --resume continues it, another '
                          '--out starts anew')
+    rank, workers = runtime.shard(store)
     folders, start = [], None
     for run in _chain(cfg, args.overrides):
         folder = files.make_folder(run_folder(args.out, run))
         if run is cfg or not (folder / RESULT).exists():
+            if run is not cfg and not isinstance(store, str):
+                raise InputError(f'{cfg.name} starts from {run.name}: with --kvstore {args.kvstore}, train that first')
             if run is not cfg:
                 print(f'{cfg.name} starts from {run.name}, which is trained first', flush=True)
-            history = _train_one(args, run, joints, prepare, folder, start, contexts)
+            history = _train_one(run, joints, prepare, folder, start, contexts, store)
+            if rank > 0:
+                return []
             files.write_json(folder / RESULT, {
                 'experiment': run.name, 'data': str(args.data), 'commit': _commit(), 'seed': run.train.seed,
-                'devices': [str(context) for context in contexts], 'kvstore': args.kvstore,
+                'devices': [str(context) for context in contexts], 'workers': workers, 'kvstore': args.kvstore,
                 'best': max(history, key=lambda line: line['score']), 'last': history[-1]})
         folders.append(folder)
         start = folder / trainer.BEST
@@ -109,14 +115,14 @@ def _chain(cfg, overrides):
     return chain
 
 
-def _train_one(args, cfg, joints, prepare, folder, start, contexts):
+def _train_one(cfg, joints, prepare, folder, start, contexts, store):
     config.save(cfg, folder / 'config.yaml')
     runtime.seed_everything(cfg.train.seed)
-    loader, validate = prepare(cfg, contexts)
+    loader, validate = prepare(cfg, contexts, runtime.shard(store))
     net = network(cfg, joints, contexts)
     if not (folder / STATE).exists():
         _initial_parameters(cfg, net, start, contexts)
-    return trainer.fit(cfg, net, loader, validate, folder, contexts, args.kvstore)
+    return trainer.fit(cfg, net, loader, validate, folder, contexts, store)
 
 
 def _commit():
@@ -136,11 +142,10 @@ def _initial_parameters(cfg, net, start, contexts):
 
 
 def _imagenet_file(backbone):
-    """GluonCV's ImageNet parameters of a backbone, fetched into models/ once (its model store checks the SHA-1)."""
+    """GluonCV's ImageNet parameters of a backbone, fetched once into its cache (~/.mxnet/models; SHA-1 checked)."""
     from gluoncv.model_zoo.model_store import get_model_file
-    folder = Path(__file__).resolve().parents[1] / 'models'
     try:
-        return get_model_file(f'{backbone}_v1b', root=str(folder))
+        return get_model_file(f'{backbone}_v1b')
     except Exception as error:                # the network's many ways to fail
         raise InputError(f'cannot fetch the ImageNet parameters of {backbone} ({type(error).__name__}); online, '
                          'GluonCV\'s model store has them; --set network.pretrained=FILE.params takes a file, '

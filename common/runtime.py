@@ -76,6 +76,27 @@ def contexts(gpus=None, cpus=None):
     return [mx.gpu(i) for i in ids]
 
 
+def kvstore(name):
+    """What exchanges gradients: `name` itself for one process, a connected store for `dist_sync`.
+
+    InputError where MXNet's scheduler has not been named to a dist_sync worker, which would wait for ever.
+    """
+    import mxnet as mx
+    if not name.startswith('dist'):
+        return name
+    lacking = [key for key in ('DMLC_ROLE', 'DMLC_PS_ROOT_URI', 'DMLC_PS_ROOT_PORT', 'DMLC_NUM_WORKER',
+                               'DMLC_NUM_SERVER') if key not in os.environ]
+    if lacking:
+        raise InputError(f'--kvstore {name}: needs MXNet\'s scheduler and servers, and in the environment of every '
+                         f'worker {", ".join(lacking)}')
+    return mx.kv.create(name)
+
+
+def shard(store):
+    """(rank, count) of this process among the workers that share a `kvstore`."""
+    return (0, 1) if isinstance(store, str) else (store.rank, store.num_workers)
+
+
 def seed_everything(seed):
     """Seed Python, NumPy and every device of MXNet; with one seed a run on the CPU repeats itself."""
     import mxnet as mx

@@ -16,6 +16,7 @@ from common.schedule import Schedule
 
 STATE, BEST = 'last.state', 'best.params'     # what `fit` writes into the folder of a run
 
+
 class LossGraph(gluon.HybridBlock):
     """Network, targets and losses as one graph: images, true joints, visible, keys -> two losses (B,) (`PoseLoss`)."""
 
@@ -36,10 +37,10 @@ def split(batch, contexts):
     return list(zip(*parts))
 
 
-def train_step(graph, trainer, batch, contexts):
+def train_step(graph, trainer, batch, contexts, workers=1):
     """One step of the optimizer on one batch; returns each device's sums (2,) of heat-map and joint loss, unread.
 
-    The gradient is that of the mean over the whole batch, over every device (and, with a dist kvstore, worker).
+    The gradient is that of the mean over the batches of all devices and, with a dist kvstore, of all workers.
     """
     sums = []
     with autograd.record():
@@ -47,16 +48,17 @@ def train_step(graph, trainer, batch, contexts):
             heatmap_loss, joint_loss = graph(*part)
             sums.append(mx.nd.concat(heatmap_loss.sum(), joint_loss.sum(), dim=0))
     autograd.backward(sums)
-    trainer.step(len(batch.images) * max(1, _workers(trainer)))
+    trainer.step(len(batch.images) * workers)
     return sums
 
 
 def train_one_epoch(graph, trainer, loader, epoch, contexts, title):
     """One pass over the loader; returns the mean losses and images/s. A loss that is not finite is an InputError."""
     meter, pending, start = Meter(title), None, time.time()
-    with tqdm(total=len(loader.order(epoch)), desc=title, unit=' images', mininterval=1, dynamic_ncols=True) as bar:
+    with tqdm(total=len(loader.order(epoch)), desc=title, unit=' images', mininterval=1, dynamic_ncols=True,
+              disable=loader.shard[0] > 0) as bar:
         for batch in loader.batches(epoch):
-            step = train_step(graph, trainer, batch, contexts), len(batch.images)
+            step = train_step(graph, trainer, batch, contexts, loader.shard[1]), len(batch.images)
             if pending:                       # read one step late, so that the device never waits for the host
                 meter.add(*pending)
             pending = step
@@ -103,7 +105,8 @@ def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):
     """Train `net` (initialised, on `contexts`) until the schedule ends; returns the history, a dict an epoch.
 
     loader: training batches (`loader.Loader`); validate: a function of the network that returns a dict of metrics
-    with the 'score' that decides. `folder` receives, after every epoch and each whole at any time: last.state (from
+    with the 'score' that decides. kvstore: from `runtime.kvstore`; of several workers each trains on its shard and
+    validates, which gives them all the same scores, and the first one writes. `folder` receives, after every epoch and each whole at any time: last.state (from
     which a run that finds it there goes on), best.params, log.jsonl (one line an epoch) and TensorBoard's scalars.
     """
     folder = Path(folder)
@@ -115,33 +118,34 @@ def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):
     if (folder / STATE).exists():
         state = checkpoint.load_state(folder / STATE, net, trainer, contexts)
         schedule.state, history = state['schedule'], state['history']
-    board = SummaryWriter(str(folder / 'tensorboard'), purge_step=len(history) + 1)
+    statistics = checkpoint.Statistics(net, contexts, kvstore)
+    first_worker = loader.shard[0] == 0
+    board = SummaryWriter(str(folder / 'tensorboard'), purge_step=len(history) + 1) if first_worker else None
     while not schedule.finished:
         epoch = schedule.state['epoch'] + 1
         rate = schedule.rate
         trainer.set_learning_rate(rate)
         losses = train_one_epoch(graph, trainer, loader, epoch, contexts, f'{cfg.name} epoch {epoch}')
-        checkpoint.average_statistics(net, contexts)
+        statistics.average()
         metrics = validate(net)
         best = schedule.update(metrics['score'])
         history.append({'epoch': epoch, 'rate': rate, **losses, **metrics, 'best': best})
-        if best:
-            checkpoint.save_parameters(net, folder / BEST)
-        checkpoint.save_state(folder / STATE, net, trainer, {'schedule': schedule.state, 'history': history})
-        files.write_text(folder / 'log.jsonl', ''.join(json.dumps(line) + '\n' for line in history))
-        for name, value in history[-1].items():
-            if isinstance(value, (int, float)):
-                board.add_scalar(name, value, epoch)
-        skipped = f', {len(loader.skipped)} unreadable images skipped' if loader.skipped else ''
-        tqdm.write(f'{cfg.name} epoch {epoch}: rate {rate:g}, heat maps {losses["heatmap_loss"]:.4f}, '
-                   f'joints {losses["joint_loss"]:.4f}, {losses["images_per_second"]:.1f} images/s, '
-                   f'score {metrics["score"]:.2f}{" (best)" if best else ""}{skipped}')
-    board.close()
+        if board:
+            if best:
+                checkpoint.save_parameters(net, folder / BEST)
+            checkpoint.save_state(folder / STATE, net, trainer, {'schedule': schedule.state, 'history': history})
+            files.write_text(folder / 'log.jsonl', ''.join(json.dumps(line) + '\n' for line in history))
+            _show(cfg, history[-1], len(loader.skipped), board)
+    if board:
+        board.close()
     return history
 
 
-def _workers(trainer):
-    """Worker processes that share each step: 1 unless the kvstore is a distributed one."""
-    if not trainer._kv_initialized:
-        trainer._init_kvstore()
-    return trainer._kvstore.num_workers if trainer._kvstore else 1
+def _show(cfg, line, skipped, board):
+    """An epoch's line of the log on the terminal and in TensorBoard."""
+    for name, value in line.items():
+        if isinstance(value, (int, float)):
+            board.add_scalar(name, value, line['epoch'])
+    tqdm.write(f'{cfg.name} epoch {line["epoch"]}: rate {line["rate"]:g}, heat maps {line["heatmap_loss"]:.4f}, joints '
+               f'{line["joint_loss"]:.4f}, {line["images_per_second"]:.1f} images/s, score {line["score"]:.2f}'
+               + ' (best)' * line['best'] + f', {skipped} unreadable images skipped' * bool(skipped))

@@ -58,11 +58,12 @@ def main(argv=None):
     parser.add_argument('--data', default='data/mpii', help='folder in the MPII layout (default: data/mpii)')
     args = parser.parse_args(argv)
     cfg = experiment.configuration(args, 'mpii')
-    folders = experiment.train(args, cfg, len(JOINTS), lambda cfg, contexts: (
-        training_loader(cfg, args.data), validation(cfg, args.data, cfg.data.valid, contexts)))
+    folders = experiment.train(args, cfg, len(JOINTS), lambda cfg, contexts, shard: (
+        training_loader(cfg, args.data, shard), validation(cfg, args.data, cfg.data.valid, contexts)))
     for folder in folders:
         report(folder, args.data, runtime.contexts(args.gpus, args.cpus))
-    print(f'best networks, logs, scores and pictures: {", ".join(map(str, folders))}')
+    if folders:
+        print(f'best networks, logs, scores and pictures: {", ".join(map(str, folders))}')
 
 
 if __name__ == '__main__':
