@@ -2,7 +2,7 @@
 
     python pose_mpii/train.py --cfg experiments/mpii/table2/i1.yaml --data data/mpii --gpus 0,1,2,3
 
-Writes OUT/<experiment>/: best.params and its scores and pictures (test.json, predictions.png), result.json, log.jsonl
+Writes OUT/<experiment>/: best.params and its scores and pictures (test.json, predictions.jpg), result.json, log.jsonl
 (one line an epoch), config.yaml, tensorboard/ and last.state, from which --resume goes on.
 """
 import sys
@@ -45,11 +45,11 @@ def validation(cfg, data, split, contexts):
 
 
 def report(folder, data, contexts):
-    """Test the best network of a run on its validation split; leaves test.json and predictions.png in the folder."""
+    """Test the best network of a run on its validation split; leaves test.json and predictions.jpg in the folder."""
     cfg = config.load(folder / 'config.yaml')
     samples, predictions, result = test(cfg, folder / 'best.params', data, cfg.data.valid, contexts)
     files.write_json(folder / 'test.json', result)
-    draw(samples, predictions[cfg.test.decode], folder / 'predictions.png')
+    draw(samples, predictions[cfg.test.decode], folder / 'predictions.jpg')
 
 
 def main(argv=None):

@@ -128,7 +128,7 @@ def test_i1_trains_its_h1_first_and_leaves_what_a_user_looks_for(root, tiny_data
     for method in ('h1', 'i1'):
         left = {path.name for path in folder(tmp_path, method).iterdir()}
         assert left >= {'best.params', 'last.state', 'log.jsonl', 'config.yaml', 'result.json', 'test.json',
-                        'predictions.png', 'tensorboard'}
+                        'predictions.jpg', 'tensorboard'}
     assert 'paper     -     -     -     -     -     -     -  87.3 |  87.3  29.3  58.3' in output
     result = json.loads((folder(tmp_path, 'i1') / 'test.json').read_text())
     assert {'PCKh@0.5', 'PCKh@0.1', 'AUC', 'joints', 'decodings'} == result.keys()
