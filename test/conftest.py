@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+import common                                 # before the tests import MXNet: it sets the threads
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / 'shared' / 'data'
 
