@@ -14,11 +14,16 @@ from common.trainer import STATE
 RESULT = 'result.json'                        # written when a training has finished
 
 
-def add_options(parser):
-    """The options of every program that builds a network."""
+def add_configuration_options(parser):
+    """The options that name a configuration."""
     parser.add_argument('--cfg', required=True, metavar='YAML', help='the experiment, a file below experiments/')
     parser.add_argument('--set', action='append', default=[], metavar='KEY=VALUE', dest='overrides',
                         help='override one key of the experiment, such as train.epochs=6')
+
+
+def add_options(parser):
+    """The options of every program that runs a network."""
+    add_configuration_options(parser)
     devices = parser.add_mutually_exclusive_group()
     devices.add_argument('--gpus', metavar='0,1,..', help='GPUs to use (default: all there are)')
     devices.add_argument('--cpus', type=int, metavar='N', help='contexts on the CPU (default: 1 where is no GPU)')

@@ -106,7 +106,9 @@ def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):
 
     loader: training batches (`loader.Loader`); validate: a function of the network that returns a dict of metrics
     with the 'score' that decides. kvstore: from `runtime.kvstore`; of several workers each trains on its shard and
-    validates, which gives them all the same scores, and the first one writes. `folder` receives, after every epoch and each whole at any time: last.state (from
+    validates, which gives them all the same scores, and the first one writes.
+
+    `folder` receives, after every epoch and each whole at any time: last.state (from
     which a run that finds it there goes on), best.params, log.jsonl (one line an epoch) and TensorBoard's scalars.
     """
     folder = Path(folder)
