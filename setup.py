@@ -26,5 +26,5 @@ setup(
         'tqdm>=4.60,<5',
         'tensorboardX>=2.6,<2.7',
     ],
-    extras_require={'test': ['pytest>=7,<10', 'hypothesis>=6,<7']},
+    extras_require={'test': ['pytest>=7,<10']},
 )

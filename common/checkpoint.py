@@ -10,7 +10,7 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
-from common import files, runtime
+from common import files
 from common.errors import InputError
 
 MAGIC = 0x112                                 # the first eight bytes of every NDArray list MXNet writes
@@ -22,8 +22,12 @@ def parameters(net):
 
 
 def save_parameters(net, path):
-    """Write the network's parameters (see `files.replacing`); several devices' copies are averaged."""
-    _write(path, {name: parameter._reduce() for name, parameter in parameters(net).items()})
+    """Write the network's parameters (see `files.replacing`), the first device's: after an epoch all are equal."""
+    _write(path, _values(net))
+
+
+def _values(net):
+    return {name: parameter.list_data()[0] for name, parameter in parameters(net).items()}
 
 
 def _write(path, arrays):
@@ -92,7 +96,7 @@ def load_backbone(net, path, contexts):
 
 def save_state(path, net, trainer, state):
     """Write the whole state of a run: parameters, optimizer and the JSON-able `state`."""
-    arrays = {f'parameter:{name}': parameter._reduce() for name, parameter in parameters(net).items()}
+    arrays = {f'parameter:{name}': value for name, value in _values(net).items()}
     moments = trainer._updaters[0].states     # the same on every device
     for index, name in _trained(net, trainer):
         if index in moments:
@@ -128,39 +132,6 @@ def _trained(net, trainer):
     """(index in the trainer, structural name) of every parameter; the index differs between processes."""
     names = {id(parameter): name for name, parameter in parameters(net).items()}
     return [(index, names[id(parameter)]) for index, parameter in enumerate(trainer._params)]
-
-
-class Statistics:
-    """The running statistics of batch normalisation, which every device of every worker gathers for itself."""
-
-    KEY = 10 ** 6                             # in the kvstore, above the keys of the trainer's parameters
-
-    def __init__(self, net, contexts, store):
-        self._parameters = [parameter for name, parameter in parameters(net).items()
-                            if name.endswith(('running_mean', 'running_var'))]
-        self._contexts, self._store, (_, self._workers) = contexts, store, runtime.shard(store)
-        if self._workers > 1:
-            store.init(self.KEY, self._flat())
-
-    def _flat(self):
-        return mx.nd.concat(*(parameter.data(self._contexts[0]) for parameter in self._parameters), dim=0)
-
-    def average(self):
-        """Give every device of every worker the mean of them all, which is also what is saved.
-
-        The workers' networks are equal after that, and so is what they find in validation.
-        """
-        if len(self._contexts) > 1:
-            for parameter in self._parameters:
-                parameter.set_data(parameter._reduce())
-        if self._workers > 1:
-            total = self._flat()
-            self._store.pushpull(self.KEY, total, out=total)
-            start = 0
-            for parameter in self._parameters:
-                end = start + parameter.shape[0]
-                parameter.set_data(total[start:end] / self._workers)
-                start = end
 
 
 def _assign(net, arrays, path, contexts):

@@ -144,6 +144,8 @@ def load(path, overrides=()):
         key, equals, value = override.partition('=')
         if not equals:
             raise InputError(f'--set {override}: expected section.key=value')
+        if key.strip() == 'name':
+            raise InputError(f'--set {override}: unknown key name; a file may hold it')
         values[key.strip()] = (_parse(value, f'--set {override}'), f'--set {override}')
     name = _check('name', *values.pop('name', (_name(path), path)), text())
     known = [f'{section}.{key}' for section, rules in SCHEMA.items() for key in rules]
@@ -161,9 +163,15 @@ def load(path, overrides=()):
 
 
 def save(cfg, path):
-    """Write the resolved configuration, one that `load` reads again."""
+    """Write the resolved configuration, one that `load` reads again (but what it starts from lies elsewhere)."""
     sections = {section: {key: cfg[section][key] for key in rules} for section, rules in SCHEMA.items()}
     files.write_text(path, yaml.safe_dump({'name': cfg.name, **sections}, sort_keys=False))
+
+
+def differences(one, other):
+    """The keys ('section.key') in which two configurations differ, and both values: {key: (value, value)}."""
+    return {f'{section}.{key}': (one[section][key], other[section][key]) for section, rules in SCHEMA.items()
+            for key in rules if one[section][key] != other[section][key]}
 
 
 def _read(path, seen):
@@ -219,7 +227,8 @@ def _nearest(key, known):
 
 def _name(path):
     parts = path.with_suffix('').parts
-    return '/'.join(parts[parts.index('experiments') + 1:]) if 'experiments' in parts else path.stem
+    below = len(parts) - parts[::-1].index('experiments') if 'experiments' in parts else -1
+    return '/'.join(parts[below:])
 
 
 def _check_together(cfg):

@@ -11,7 +11,10 @@ from common.errors import InputError
 from common.nets import pose_net
 from common.trainer import STATE
 
-RESULT = 'result.json'                        # written when a training has finished
+# What a training leaves in its folder: at its start, and when it has finished.
+CONFIG, ABOUT, RESULT = 'config.yaml', 'run.json', 'result.json'
+# The keys that may change when a run is resumed.
+RESUMED_WITH = ('train.epochs', 'train.patience', 'train.drops', 'train.rates')
 
 
 def add_configuration_options(parser):
@@ -85,43 +88,72 @@ def train(args, cfg, joints, prepare):
     given: nothing is overwritten.
     """
     contexts, store = runtime.contexts(args.gpus, args.cpus), runtime.kvstore(args.kvstore)
+    chain = _chain(cfg, args.overrides)
+    for run in chain:
+        _check_same_run(run_folder(args.out, run), run, args)
     if (run_folder(args.out, cfg) / STATE).exists() and not args.resume:
         raise InputError(f'{run_folder(args.out, cfg)}: holds a run of this experiment; --resume continues it, another '
                          '--out starts anew')
     rank, workers = runtime.shard(store)
     folders, start = [], None
-    for run in _chain(cfg, args.overrides):
+    for run in chain:
         folder = files.make_folder(run_folder(args.out, run))
         if run is cfg or not (folder / RESULT).exists():
             if run is not cfg and not isinstance(store, str):
                 raise InputError(f'{cfg.name} starts from {run.name}: with --kvstore {args.kvstore}, train that first')
             if run is not cfg:
                 print(f'{cfg.name} starts from {run.name}, which is trained first', flush=True)
-            history = _train_one(run, joints, prepare, folder, start, contexts, store)
+            about = {'experiment': run.name, 'data': _data_name(args), 'commit': _commit(), 'seed': run.train.seed,
+                     'devices': [str(context) for context in contexts], 'workers': workers, 'kvstore': args.kvstore}
+            history = _train_one(run, joints, prepare, folder, start, contexts, store, about)
             if rank > 0:
                 return []
             files.write_json(folder / RESULT, {
-                'experiment': run.name, 'data': str(args.data), 'commit': _commit(), 'seed': run.train.seed,
-                'devices': [str(context) for context in contexts], 'workers': workers, 'kvstore': args.kvstore,
-                'best': max(history, key=lambda line: line['score']), 'last': history[-1]})
+                **about, 'best': max(history, key=lambda line: line['score']), 'last': history[-1]})
         folders.append(folder)
         start = folder / trainer.BEST
     return folders
 
 
 def _chain(cfg, overrides):
-    """The experiment, preceded by the one it starts from (a file beside its own), and so on."""
+    """The experiment, preceded by the one it starts from (a file beside its own), and so on.
+
+    Overrides hold for all of them, save those of keys in which the files differ: these tell one from the other.
+    """
     chain = [cfg]
     while chain[0].train.start_from:
-        first = config.load(Path(chain[0].path).with_name(chain[0].train.start_from + '.yaml'), overrides)
+        path = Path(chain[0].path).with_name(chain[0].train.start_from + '.yaml')
+        own = config.differences(config.load(chain[0].path), config.load(path))
+        first = config.load(path, [override for override in overrides if override.partition('=')[0].strip() not in own])
         if first.name in [run.name for run in chain]:
             raise InputError(f'{chain[0].path}: train.start_from is {chain[0].train.start_from}, which starts from it')
         chain.insert(0, first)
     return chain
 
 
-def _train_one(cfg, joints, prepare, folder, start, contexts, store):
-    config.save(cfg, folder / 'config.yaml')
+def _check_same_run(folder, cfg, args):
+    """InputError if the folder holds a run on other data, or of a configuration that a resumed run cannot change."""
+    if not (folder / STATE).exists():
+        return
+    try:
+        data = files.read_json(folder / ABOUT).get('data')
+        changed = config.differences(config.load(folder / CONFIG), cfg)
+    except InputError as error:
+        raise InputError(f'{folder}: holds a run that cannot be resumed: {error}') from None
+    if data != _data_name(args):
+        raise InputError(f'{folder}: holds a run on {data}, not on {_data_name(args)}; use another --out')
+    for key, (before, now) in changed.items():
+        if key not in RESUMED_WITH and not key.startswith('test.'):
+            raise InputError(f'{folder}: holds a run with {key} {before!r}, not {now!r}; use another --out')
+
+
+def _data_name(args):
+    return Path(args.data).resolve().name
+
+
+def _train_one(cfg, joints, prepare, folder, start, contexts, store, about):
+    config.save(cfg, folder / CONFIG)
+    files.write_json(folder / ABOUT, about)
     runtime.seed_everything(cfg.train.seed)
     loader, validate = prepare(cfg, contexts, runtime.shard(store))
     net = network(cfg, joints, contexts)
@@ -132,8 +164,11 @@ def _train_one(cfg, joints, prepare, folder, start, contexts, store):
 
 def _commit():
     """The project's commit, with -dirty where files were changed since; None outside a git checkout."""
-    found = subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=40'], capture_output=True, text=True,
-                           cwd=Path(__file__).resolve().parents[1])
+    try:
+        found = subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=40'], capture_output=True,
+                               text=True, cwd=Path(__file__).resolve().parents[1])
+    except OSError:                           # no git here
+        return None
     return found.stdout.strip() or None
 
 

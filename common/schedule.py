@@ -22,7 +22,8 @@ class Schedule:
 
     @property
     def finished(self):
-        return self.state['epoch'] >= self._epochs or self.state['saturations'] >= len(self._rates)
+        saturated = not self._drops and self.state['saturations'] >= len(self._rates)
+        return saturated or self.state['epoch'] >= self._epochs
 
     def update(self, score):
         """Take the validation score of the epoch just finished (higher is better); True if it is the best so far."""

@@ -5,11 +5,12 @@ import time
 from pathlib import Path
 
 import mxnet as mx
+import numpy as np
 from mxnet import autograd, gluon
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from common import checkpoint, files
+from common import checkpoint, files, runtime
 from common.errors import InputError
 from common.losses import PoseLoss
 from common.schedule import Schedule
@@ -30,10 +31,16 @@ class LossGraph(gluon.HybridBlock):
 
 
 def split(batch, contexts):
-    """A loader's batch -> for each device that gets a part of it, (images, joints, visible, keys)."""
-    used = contexts[:len(batch.images)]
+    """A loader's batch -> for each device its part, (images, joints, visible, keys).
+
+    Every device gets at least one sample: a batch smaller than that is filled up with black ones without joints,
+    which carry no loss.
+    """
     arrays = (batch.images, batch.joints, batch.visible, batch.keys)
-    parts = [gluon.utils.split_and_load(a, used, even_split=False) for a in arrays]
+    lacking = len(contexts) - len(batch.images)
+    if lacking > 0:
+        arrays = [np.concatenate([a, np.zeros((lacking, *a.shape[1:]), a.dtype)]) for a in arrays]
+    parts = [gluon.utils.split_and_load(a, contexts, even_split=False) for a in arrays]
     return list(zip(*parts))
 
 
@@ -101,6 +108,39 @@ def optimizer(net, kvstore='device'):
     return gluon.Trainer(trained, 'adam', kvstore=kvstore, update_on_kvstore=False)
 
 
+class Statistics:
+    """The running statistics of batch normalisation, which every device of every worker gathers for itself."""
+
+    KEY = 10 ** 6                             # in the kvstore, above the keys of the trainer's parameters
+
+    def __init__(self, net, contexts, store):
+        self._parameters = [parameter for name, parameter in checkpoint.parameters(net).items()
+                            if name.endswith(('running_mean', 'running_var'))]
+        self._contexts, self._store, (_, self._workers) = contexts, store, runtime.shard(store)
+        if self._workers > 1:
+            store.init(self.KEY, self._flat())
+
+    def _flat(self):
+        return mx.nd.concat(*(parameter.data(self._contexts[0]) for parameter in self._parameters), dim=0)
+
+    def average(self):
+        """Give every device of every worker the mean of them all, which is also what is saved.
+
+        The workers' networks are equal after that, and so is what they find in validation.
+        """
+        if len(self._contexts) > 1:
+            for parameter in self._parameters:
+                parameter.set_data(parameter._reduce())
+        if self._workers > 1:
+            total = self._flat()
+            self._store.pushpull(self.KEY, total, out=total)
+            start = 0
+            for parameter in self._parameters:
+                end = start + parameter.shape[0]
+                parameter.set_data(total[start:end] / self._workers)
+                start = end
+
+
 def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):
     """Train `net` (initialised, on `contexts`) until the schedule ends; returns the history, a dict an epoch.
 
@@ -108,8 +148,8 @@ def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):
     with the 'score' that decides. kvstore: from `runtime.kvstore`; of several workers each trains on its shard and
     validates, which gives them all the same scores, and the first one writes.
 
-    `folder` receives, after every epoch and each whole at any time: last.state (from
-    which a run that finds it there goes on), best.params, log.jsonl (one line an epoch) and TensorBoard's scalars.
+    `folder` receives, after every epoch and each whole at any time: best.params, log.jsonl (one line an epoch),
+    TensorBoard's scalars, and last.state, from which a run that finds it there goes on.
     """
     folder = Path(folder)
     graph = LossGraph(net, PoseLoss(cfg, net.stride))
@@ -120,7 +160,7 @@ def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):
     if (folder / STATE).exists():
         state = checkpoint.load_state(folder / STATE, net, trainer, contexts)
         schedule.state, history = state['schedule'], state['history']
-    statistics = checkpoint.Statistics(net, contexts, kvstore)
+    statistics = Statistics(net, contexts, kvstore)
     first_worker = loader.shard[0] == 0
     board = SummaryWriter(str(folder / 'tensorboard'), purge_step=len(history) + 1) if first_worker else None
     while not schedule.finished:
@@ -135,8 +175,8 @@ def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):
         if board:
             if best:
                 checkpoint.save_parameters(net, folder / BEST)
-            checkpoint.save_state(folder / STATE, net, trainer, {'schedule': schedule.state, 'history': history})
             files.write_text(folder / 'log.jsonl', ''.join(json.dumps(line) + '\n' for line in history))
+            checkpoint.save_state(folder / STATE, net, trainer, {'schedule': schedule.state, 'history': history})
             _show(cfg, history[-1], len(loader.skipped), board)
     if board:
         board.close()

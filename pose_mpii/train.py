@@ -14,6 +14,7 @@ if not __package__:                           # run as a file: make the project'
 from common import config, experiment, files, runtime
 from common.cli import run
 from common.crop import Augmentation
+from common.errors import InputError
 from common.inference import predict
 from common.loader import Loader
 from pose_mpii.dataset import load_samples
@@ -34,6 +35,9 @@ def validation(cfg, data, split, contexts):
     """A function of the network: PCKh of every decoding on a split; its 'score' is the configured decoding's AUC."""
     loader = Loader(load_samples(data, split), cfg.input.size, cfg.test.batch_size)
     truth = read_ground_truth(ground_truth_file(data, split), len(loader.samples))
+    missing = [sample.image for sample in loader.samples if not Path(sample.image).is_file()]
+    if missing:                               # say so now, not after the first epoch
+        raise InputError(f'{missing[0]}: missing, as are {len(missing) - 1} more images of the split {split}')
 
     def validate(net):
         joints, _ = predict(cfg, net, loader, contexts, FLIP_PAIRS)

@@ -7,10 +7,12 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 extra=${1:-}
 mark=$root/.venv/complete${extra:+-$extra}
-if [ -e "$mark" ] && [ "$mark" -nt "$root/setup.py" ]; then exit 0; fi
+chosen=${PYTHON:-}${MXNET_PACKAGE:-}           # a choice makes the environment anew
+if [ -z "$chosen" ] && [ -e "$mark" ] && [ "$mark" -nt "$root/setup.py" ]; then exit 0; fi
 
 fits='import sys, venv, ensurepip; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 11))'
-for python in ${PYTHON:-python3.11 python3.10 python3.9 python3.8 python3 python none}; do
+if [ -n "${PYTHON:-}" ]; then set -- "$PYTHON"; else set -- python3.11 python3.10 python3.9 python3.8 python3 python; fi
+for python in "$@"; do
     if "$python" -c "$fits" >/dev/null 2>&1; then break; fi
 done
 if ! "$python" -c "$fits" >/dev/null 2>&1; then
@@ -29,14 +31,15 @@ if [ -z "${MXNET_PACKAGE:-}" ] && cuda=$(nvidia-smi 2>/dev/null | sed -n 's/.*CU
 fi
 export MXNET_PACKAGE=${MXNET_PACKAGE:-mxnet==1.9.1}
 
-echo "Setting up $root/.venv with $($python --version) and $MXNET_PACKAGE" >&2
-[ -x "$root/.venv/bin/python" ] || "$python" -m venv "$root/.venv"
+echo "Setting up $root/.venv with $("$python" --version) and $MXNET_PACKAGE" >&2
 venv=$root/.venv/bin/python
+if [ -n "$chosen" ] || ! "$venv" -m pip --version >/dev/null 2>&1; then "$python" -m venv --clear "$root/.venv"; fi
 "$venv" -m pip install --quiet --disable-pip-version-check --editable "$root${extra:+[$extra]}"
 
 if ! "$venv" -c 'import cv2' 2>/dev/null; then          # a server without libGL
     "$venv" -m pip uninstall --quiet --yes opencv-python
-    "$venv" -m pip install --quiet --disable-pip-version-check opencv-python-headless==4.11.0.86
+    "$venv" -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall \
+        opencv-python-headless==4.11.0.86
     "$venv" -c 'import cv2'
 fi
 if ! "$venv" -c 'import mxnet'; then

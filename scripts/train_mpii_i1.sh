@@ -12,6 +12,10 @@ while [ "$count" -gt 0 ]; do                  # take our own options out, keep t
     option=$1; shift; count=$((count - 1))
     case $option in
         --sample) sample=yes ;;
+        --data=*) data=${option#*=} ;;
+        --cfg=*) cfg=${option#*=} ;;
+        --out=*) out=${option#*=} ;;
+        -h|--help) sed -n '2,/^set -eu/{/^#/s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
         --data|--cfg|--out)
             [ "$count" -gt 0 ] || { echo "error: $option: expected a value" >&2; exit 2; }
             case $option in --data) data=$1 ;; --cfg) cfg=$1 ;; --out) out=$1 ;; esac

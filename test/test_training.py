@@ -1,17 +1,20 @@
 """Training: every method on several devices, exact resume, both phases of an I-method, the loss really falls."""
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from itertools import islice, repeat
 
 import mxnet as mx
 import numpy as np
 import pytest
 
 from common import checkpoint, config, experiment, runtime
+from common.errors import InputError
 from common.losses import PoseLoss
-from common.trainer import LossGraph, optimizer, train_step
+from common.trainer import LossGraph, Statistics, optimizer, train_step
 from pose_mpii import train
 from pose_mpii.skeleton import JOINTS
 from pose_mpii.train import training_loader
@@ -24,13 +27,13 @@ def experiment_file(root, method):
     return root / f'experiments/cpu/mpii/table2/{method}.yaml'
 
 
-def graph_and_trainer(cfg, contexts, rate, params=None):
+def graph_and_trainer(cfg, contexts, rate, params=None, kvstore='device'):
     net = experiment.network(cfg, len(JOINTS), contexts)
     if params:
         checkpoint.load_parameters(net, params, contexts)
     graph = LossGraph(net, PoseLoss(cfg, net.stride))
     graph.hybridize(static_alloc=True, static_shape=True)
-    trainer = optimizer(net)
+    trainer = optimizer(net, kvstore)
     trainer.set_learning_rate(rate)
     return net, graph, trainer
 
@@ -56,15 +59,57 @@ def test_one_and_four_devices_agree(root, tiny_data, tmp_path, method):
 
 
 @pytest.mark.parametrize('kvstore', ['device', 'local'])
-def test_devices_hold_the_same_parameters_after_training(root, tiny_data, tmp_path, kvstore):
-    run(root, 'h1', tiny_data, tmp_path, '--cpus', '2', '--kvstore', kvstore, '--set', 'train.epochs=1')
+def test_devices_hold_the_same_parameters_after_training(root, tiny_data, kvstore):
+    cfg = config.load(experiment_file(root, 'h1'), [*SMALL, 'train.batch_size=6'])
     contexts = runtime.contexts(cpus=2)
-    net, _, trainer = graph_and_trainer(config.load(experiment_file(root, 'h1'), SMALL), contexts, 1e-3)
-    state = checkpoint.load_state(folder(tmp_path, 'h1') / 'last.state', net, trainer, contexts)
-    assert state['schedule']['epoch'] == 1
-    for parameter in checkpoint.parameters(net).values():
-        first, second = parameter.list_data()
-        np.testing.assert_array_equal(first.asnumpy(), second.asnumpy())
+    net, graph, trainer = graph_and_trainer(cfg, contexts, 1e-3, kvstore=kvstore)
+    own = checkpoint.parameters(net)
+    before = {name: parameter.list_data()[0].asnumpy() for name, parameter in own.items()}
+    for batch in training_loader(cfg, tiny_data).batches(1):
+        train_step(graph, trainer, batch, contexts)
+    mx.nd.waitall()
+    Statistics(net, contexts, kvstore).average()
+    for name, parameter in own.items():
+        first, second = (data.asnumpy() for data in parameter.list_data())
+        np.testing.assert_array_equal(first, second)
+        assert not np.array_equal(first, before[name])
+
+
+class TwoWorkers:
+    """A kvstore as the first of two workers sees it; the other one's values are all 3."""
+    rank, num_workers = 0, 2
+
+    def init(self, key, value):
+        self.key, self.shape = key, value.shape
+
+    def pushpull(self, key, value, out):
+        assert key == self.key and value.shape == self.shape
+        out[:] = value + 3
+
+
+def test_statistics_are_averaged_over_workers(root):
+    cfg = config.load(experiment_file(root, 'r1'), SMALL)
+    net = experiment.network(cfg, len(JOINTS), [mx.cpu()])
+    own = {name: p for name, p in checkpoint.parameters(net).items() if name.endswith(('running_mean', 'running_var'))}
+    for number, parameter in enumerate(own.values()):
+        parameter.set_data(mx.nd.ones(parameter.shape) * number)
+    Statistics(net, [mx.cpu()], TwoWorkers()).average()
+    for number, parameter in enumerate(own.values()):
+        np.testing.assert_array_equal(parameter.data().asnumpy(), (number + 3) / 2)
+
+
+def test_a_batch_smaller_than_the_devices(root, tiny_data):
+    """Two samples on three devices give the gradient of two samples on one."""
+    cfg = config.load(experiment_file(root, 'i1'), [*SMALL, 'train.batch_size=2', 'train.freeze_bn=true'])
+    batch = next(training_loader(cfg, tiny_data).batches(1))
+    gradients = []
+    for devices in (1, 3):
+        runtime.seed_everything(0)
+        contexts = runtime.contexts(cpus=devices)
+        net, graph, trainer = graph_and_trainer(cfg, contexts, 0.0)
+        train_step(graph, trainer, batch, contexts)
+        gradients.append(checkpoint.parameters(net)['heads.0.final.weight'].list_grad()[0].asnumpy())
+    np.testing.assert_allclose(*gradients, rtol=1e-3, atol=1e-4 * np.abs(gradients[0]).max())
 
 
 def folder(out, method):
@@ -139,37 +184,66 @@ def test_i1_trains_its_h1_first_and_leaves_what_a_user_looks_for(root, tiny_data
 def test_an_earlier_run_is_not_overwritten(root, tiny_data, tmp_path, capsys):
     run(root, 'h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     before = (folder(tmp_path, 'h1') / 'last.state').read_bytes()
-    with pytest.raises(Exception, match='--resume'):
+    with pytest.raises(InputError, match='--resume'):
         run(root, 'h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     assert (folder(tmp_path, 'h1') / 'last.state').read_bytes() == before
 
 
-def steps(root, data, method, count, batch_size):
-    """Mean loss of each of `count` training steps on photographs."""
+@pytest.mark.parametrize('change', ['data', 'train.batch_size=5', 'network.beta=3'])
+def test_a_run_is_not_resumed_with_other_data_or_another_configuration(root, tiny_data, tmp_path, change):
+    run(root, 'h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    before = {path.name: path.read_bytes() for path in folder(tmp_path, 'h1').iterdir() if path.is_file()}
+    data = shutil.copytree(tiny_data, tmp_path / 'other') if change == 'data' else tiny_data
+    more = [] if change == 'data' else ['--set', change]
+    with pytest.raises(InputError, match='other' if change == 'data' else change.partition('=')[0]):
+        run(root, 'h1', data, tmp_path, '--set', 'train.epochs=2', '--resume', *more)
+    with pytest.raises(InputError, match='holds a run'):                       # nor does I1 start from it
+        run(root, 'i1', data, tmp_path, '--set', 'train.epochs=1', *more)
+    assert before == {path.name: path.read_bytes() for path in folder(tmp_path, 'h1').iterdir() if path.is_file()}
+
+
+def test_overrides_reach_the_first_phase_but_for_what_tells_the_phases_apart(root):
+    cfg = config.load(experiment_file(root, 'i1'), ['loss.joint=l2', 'train.batch_size=5', 'test.decode=local'])
+    first, last = experiment._chain(cfg, ['loss.joint=l2', 'train.batch_size=5', 'test.decode=local'])
+    assert last is cfg
+    assert (first.loss.joint, first.test.decode, first.train.batch_size) == ('none', 'argmax', 5)
+
+
+def test_training_ends_well_without_git(root, tiny_data, tmp_path, monkeypatch):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    run(root, 'r1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    assert json.loads((folder(tmp_path, 'r1') / 'result.json').read_text())['commit'] is None
+
+
+def test_a_missing_validation_image_is_said_before_training(root, tiny_data, tmp_path):
+    data = shutil.copytree(tiny_data, tmp_path / 'data')
+    lost = next((data / 'images').glob('valid_*.jpg'))
+    lost.unlink()
+    with pytest.raises(InputError, match=lost.name):
+        run(root, 'h1', data, tmp_path)
+    assert not (folder(tmp_path, 'h1') / 'last.state').exists()
+
+
+def losses(root, data, method, batch_size, batches):
+    """The mean loss of each training step on `batches` of a loader."""
     cfg = config.load(experiment_file(root, method), [*SMALL, f'train.batch_size={batch_size}'])
     contexts = [mx.cpu()]
     runtime.seed_everything(0)
     _, graph, trainer = graph_and_trainer(cfg, contexts, 1e-3)
-    loader = training_loader(cfg, data)
-    values = []
-    while len(values) < count:
-        for batch in loader.batches(len(values)):
-            values.append(sum(train_step(graph, trainer, batch, contexts)).asnumpy().sum() / len(batch.images))
-            if len(values) == count:
-                break
-    return values
+    return [sum(train_step(graph, trainer, batch, contexts)).asnumpy().sum() / len(batch.images)
+            for batch in batches(training_loader(cfg, data))]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize('method', METHODS)
 def test_the_loss_falls_over_200_steps_on_photographs(root, shared, method):
-    values = steps(root, shared / 'lspet_mpii', method, 200, 16)
+    values = losses(root, shared / 'lspet_mpii', method, 16, lambda loader: islice(loader.batches(1), 200))
     assert np.isfinite(values).all()
     assert np.mean(values[-40:]) < 0.95 * np.mean(values[5:25])
 
 
 @pytest.mark.parametrize('method', METHODS)
 def test_the_loss_falls_when_one_batch_is_learnt_by_heart(root, tiny_data, method):
-    values = steps(root, tiny_data, method, 12, 16)
+    values = losses(root, tiny_data, method, 16, lambda loader: repeat(next(loader.batches(1)), 12))
     assert np.isfinite(values).all()
-    assert np.mean(values[-3:]) < np.mean(values[:3])
+    assert np.mean(values[-3:]) < 0.9 * np.mean(values[:3])
