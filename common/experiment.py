@@ -88,12 +88,12 @@ def train(args, cfg, joints, prepare):
     given: nothing is overwritten.
     """
     contexts, store = runtime.contexts(args.gpus, args.cpus), runtime.kvstore(args.kvstore)
-    chain = _chain(cfg, args.overrides)
-    for run in chain:
-        _check_same_run(run_folder(args.out, run), run, args)
     if (run_folder(args.out, cfg) / STATE).exists() and not args.resume:
         raise InputError(f'{run_folder(args.out, cfg)}: holds a run of this experiment; --resume continues it, another '
                          '--out starts anew')
+    chain = _chain(cfg, args.overrides)
+    for run in chain:
+        _check_same_run(run_folder(args.out, run), run, args)
     rank, workers = runtime.shard(store)
     folders, start = [], None
     for run in chain:

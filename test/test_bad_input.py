@@ -149,7 +149,7 @@ def test_a_second_run_does_not_overwrite_the_first(refused, tiny_data, tmp_path)
     folder.mkdir(parents=True)
     (folder / 'last.state').write_text('the first')
     assert '--resume' in refused(train.main, '--data', tiny_data)
-    assert 'not an MXNet .params file' in refused(train.main, '--data', tiny_data, '--resume')
+    assert 'cannot be resumed' in refused(train.main, '--data', tiny_data, '--resume')
     assert (folder / 'last.state').read_text() == 'the first'
 
 
