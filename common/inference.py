@@ -29,7 +29,7 @@ def forward_flipped(net, images, contexts, flip_pairs):
     return tuple(None if a is None else (a + b) / 2 for a, b in zip(plain, mirrored))
 
 
-def predict(cfg, net, loader, contexts, flip_pairs, title='validate'):
+def predict(cfg, net, loader, contexts, flip_pairs, title):
     """Joints of every sample by every decoding, and scores.
 
     Returns {decoding: (N, K, 2)} in 0-based pixels of the source images, in the order of the samples, and scores

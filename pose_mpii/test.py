@@ -35,6 +35,16 @@ def draw(samples, joints, path, size=(256, 256)):
     visualise.save(path, visualise.sheet(pictures))
 
 
+def score(cfg, net, loader, truth, contexts, title):
+    """Predict a loader's samples and score every decoding.
+
+    truth: `layout.read_ground_truth`, or None. Returns {decoding: joints (N, 16, 2)} in 0-based source pixels, and
+    {decoding: result of `pckh.pckh`}, None without truth.
+    """
+    predictions, _ = predict(cfg, net, loader, contexts, FLIP_PAIRS, title)
+    return predictions, truth and {method: pckh(joints + 1, *truth) for method, joints in predictions.items()}
+
+
 def test(cfg, params, data, split, contexts):
     """Predict a split with the parameters of a file and, where there is ground truth, print and return the scores.
 
@@ -45,10 +55,9 @@ def test(cfg, params, data, split, contexts):
     truth = None if split == 'test' else read_ground_truth(ground_truth_file(data, split), len(samples))
     net = experiment.load_network(cfg, len(JOINTS), params, contexts)
     loader = Loader(samples, cfg.input.size, cfg.test.batch_size)
-    predictions, _ = predict(cfg, net, loader, contexts, FLIP_PAIRS, 'test')
-    if truth is None:
+    predictions, results = score(cfg, net, loader, truth, contexts, 'test')
+    if results is None:
         return samples, predictions, None
-    results = {method: pckh(joints + 1, *truth) for method, joints in predictions.items()}
     print(f'\n{cfg.name} by {cfg.test.decode} on {data}, {split}; the paper: ResNet-50 at 256 x 256 on MPII')
     print(format_table(results[cfg.test.decode], TABLE2.get(cfg.name.split('/')[-1])))
     for method, result in results.items():

@@ -15,13 +15,11 @@ from common import config, experiment, files, runtime
 from common.cli import run
 from common.crop import Augmentation
 from common.errors import InputError
-from common.inference import predict
 from common.loader import Loader
 from pose_mpii.dataset import load_samples
 from pose_mpii.layout import ground_truth_file, read_ground_truth
-from pose_mpii.pckh import pckh
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS
-from pose_mpii.test import draw, test
+from pose_mpii.test import draw, score, test
 
 
 def training_loader(cfg, data, shard=(0, 1)):
@@ -40,8 +38,7 @@ def validation(cfg, data, split, contexts):
         raise InputError(f'{missing[0]}: missing, as are {len(missing) - 1} more images of the split {split}')
 
     def validate(net):
-        joints, _ = predict(cfg, net, loader, contexts, FLIP_PAIRS)
-        results = {method: pckh(found + 1, *truth) for method, found in joints.items()}
+        _, results = score(cfg, net, loader, truth, contexts, 'validate')
         chosen = results[cfg.test.decode]
         return {'score': chosen['AUC'], **{key: value for key, value in chosen.items() if key != 'joints'},
                 'decodings': {m: [r['PCKh@0.5'], r['PCKh@0.1'], r['AUC']] for m, r in results.items()}}
