@@ -12,7 +12,8 @@ from common import checkpoint, runtime
 from common.errors import InputError
 
 SETS = ('input.size=[64, 64]', 'network.deconvolutions=3', 'train.freeze_bn=true', 'train.drops=[1]',
-        'train.epochs=2', 'train.rates=[1e-5, 1e-6]')    # Adam turns rounding of small gradients into steps of this size
+        'train.epochs=2',
+        'train.rates=[1e-5, 1e-6]')           # Adam turns rounding of a gradient near 0 into a step of this size
 
 
 def start(root, data, out, batch_size, environment, *more):
