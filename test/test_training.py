@@ -239,7 +239,7 @@ def losses(root, data, method, batch_size, batches):
 def test_the_loss_falls_over_200_steps_on_photographs(root, shared, method):
     values = losses(root, shared / 'lspet_mpii', method, 16, lambda loader: islice(loader.batches(1), 200))
     assert np.isfinite(values).all()
-    assert np.mean(values[100:]) < np.mean(values[:100])       # integrals from random weights fall slowly at first
+    assert np.mean(values[-40:]) < 0.95 * np.mean(values[5:25])
 
 
 @pytest.mark.parametrize('method', METHODS)
