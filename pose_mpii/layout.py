@@ -117,7 +117,7 @@ def write_ground_truth(path, joints, visible, head_boxes):
     joints: (N, 16, 2) pixels, 1-based. visible: (N, 16), true where annotated. head_boxes: (N, 2, 2) pixels,
     [[x1, y1], [x2, y2]].
     """
-    _save_mat(path, {
+    save_mat(path, {
         'dataset_joints': np.array([SHORT_NAMES], dtype=object),
         'jnt_missing': np.logical_not(visible).T.astype(np.uint8),
         'pos_gt_src': np.transpose(joints, (1, 2, 0)).astype(np.float64),
@@ -167,7 +167,7 @@ def save_predictions(path, predictions):
     """
     predictions = np.asarray(predictions, dtype=np.float64)
     if prediction_suffix(path) == '.mat':
-        _save_mat(path, {'preds': predictions})
+        save_mat(path, {'preds': predictions})
     else:
         write_json(path, {'preds': np.where(np.isfinite(predictions), predictions.astype(object), None).tolist()})
 
@@ -214,6 +214,7 @@ def read_mat(path, **options):
             raise InputError(f'{path}: not a MATLAB file, damaged, or of version 7.3 (save it with -v7)') from None
 
 
-def _save_mat(path, variables):
+def save_mat(path, variables):
+    """Write variables {name: value} to a .mat file, version 7 (see `files.replacing`)."""
     with replacing(path) as temporary:
         savemat(str(temporary), variables, do_compression=True)
