@@ -1,6 +1,9 @@
-"""Converts MPII's official annotations into the layout of `pose_mpii.layout`.
+"""Converts the official annotations of MPII, or of Leeds Sports Pose Extended, into the layout of `pose_mpii.layout`.
 
     python pose_mpii/prepare.py --mat mpii_human_pose_v1_u12_1.mat --out DIR [--images DIR]
+    python pose_mpii/prepare.py --lsp LSPET --out DIR
+
+LSPET is the folder of that release (`lsp.py`): train and valid are made of it. Of MPII:
 
 valid     the 2,958 people of `valid_list.csv`, in its order: the validation split of Tompson et al. (CVPR 2015) that
           Stacked Hourglass, Simple Baselines and the paper ("following previous common practice") report on.
@@ -29,6 +32,7 @@ from common.cli import run
 from common.errors import InputError
 from common.files import make_folder
 from pose_mpii.layout import ground_truth_file, write_ground_truth, write_split
+from pose_mpii.lsp import read_lsp
 from pose_mpii.release import read_release
 
 
@@ -49,6 +53,17 @@ def split_people(people):
             'valid': [by_key[key] for key in chosen if key in by_key],
             'trainval': trainval,
             'test': [person for person in usable if not person.is_train]}
+
+
+def read_mpii(path):
+    """`split_people` of a release; says how many of the official validation split are missing, InputError if all."""
+    splits = split_people(read_release(path))
+    if not splits['valid']:
+        raise InputError(f'{path}: annotates nobody of the official validation split')
+    missing = len(validation_people()) - len(splits['valid'])
+    if missing:
+        print(f'left out: {missing} people of the official validation split that {path} does not annotate')
+    return splits
 
 
 def to_record(person, split):
@@ -73,31 +88,27 @@ def link_images(images, out):
 
 def main(argv=None):
     """The program."""
-    parser = argparse.ArgumentParser(description='Convert the official MPII annotations to train, valid, trainval '
-                                                 'and test.json and gt_valid.mat.')
-    parser.add_argument('--mat', required=True, type=Path, metavar='FILE', help='mpii_human_pose_v1_u12_1.mat')
+    parser = argparse.ArgumentParser(description='Convert official annotations to train, valid, trainval and '
+                                                 'test.json and gt_valid.mat.')
+    release = parser.add_mutually_exclusive_group(required=True)
+    release.add_argument('--mat', type=Path, metavar='FILE', help='mpii_human_pose_v1_u12_1.mat')
+    release.add_argument('--lsp', type=Path, metavar='DIR', help='Leeds Sports Pose Extended: joints.mat and images/')
     parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='the files are written to DIR/annot')
     parser.add_argument('--images', type=Path, metavar='DIR', help='the photographs; DIR/images becomes a link to them')
     arguments = parser.parse_args(argv)
 
     make_folder(arguments.out)
-    if arguments.images:
-        link_images(arguments.images, arguments.out)
-    splits = split_people(read_release(arguments.mat))
-    valid = splits['valid']
-    if not valid:
-        raise InputError(f'{arguments.mat}: annotates nobody of the official validation split')
-    missing = len(validation_people()) - len(valid)
-    if missing:
-        print(f'left out: {missing} people of the official validation split that {arguments.mat} does not annotate')
-
+    images = arguments.images or (arguments.lsp and arguments.lsp / 'images')
+    if images:
+        link_images(images, arguments.out)
+    splits = read_lsp(arguments.lsp) if arguments.lsp else read_mpii(arguments.mat)
     for split, people in splits.items():
         write_split(arguments.out, split, [to_record(person, split) for person in people])
         print(f'{split}.json: {len(people)} people')
     write_ground_truth(ground_truth_file(arguments.out, 'valid'), *(
-        np.stack([getattr(person, field) for person in valid]) for field in ('joints', 'visible', 'head_box')))
-    print(f'gt_valid.mat: {len(valid)} people')
-    if not arguments.images:
+        np.stack([getattr(person, field) for person in splits['valid']]) for field in ('joints', 'visible', 'head_box')))
+    print(f'gt_valid.mat: {len(splits["valid"])} people')
+    if not images:
         print(f'put the photographs in {arguments.out / "images"}')
 
 

@@ -1,0 +1,61 @@
+"""Leeds Sports Pose Extended (Johnson and Everingham, CVPR 2011) as people in MPII's conventions.
+
+The release (http://sam.johnson.io/research/lspet.html) holds images/im00001.jpg to im10000.jpg and joints.mat, whose
+`joints` (14, 3, 10000) are x, y in 1-based pixels and 1 where a joint is annotated. It has neither pelvis nor thorax, no
+boxes and no split. Here the box is that of the annotated joints, the head's size the distance of head top and neck.
+"""
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import InputError
+from pose_mpii.layout import read_mat
+from pose_mpii.release import Person
+from pose_mpii.skeleton import HEAD, JOINTS, NECK
+
+ORDER = (0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, NECK, HEAD)                  # LSP's 14 joints among MPII's 16
+TRAIN, VALID = range(1, 8001), range(8001, 9001)                               # numbers of images; the rest is unused
+LEAST_JOINTS, LEAST_HEAD = 8, 4                                                # annotated joints; pixels
+HEAD_SIZE = 0.6                                                                # of a head box's diagonal (`pckh`)
+
+
+def read_lsp(folder):
+    """{'train': people, 'valid': people, 'trainval': both}, lists of `release.Person`.
+
+    People with fewer than 8 annotated joints are left out; valid's also need head and neck, at least 4 pixels apart.
+    InputError where FOLDER/joints.mat is missing or not LSP Extended's.
+    """
+    path = Path(folder) / 'joints.mat'
+    joints = read_mat(path).get('joints')
+    if getattr(joints, 'shape', None) != (len(ORDER), 3, 10000) or joints.dtype.kind != 'f':
+        raise InputError(f'{path}: should hold numbers "joints" of shape (14, 3, 10000), as LSP Extended\'s does')
+    train = [person for person in (_person(number, joints) for number in TRAIN) if person]
+    valid = [person for person in (_person(number, joints) for number in VALID)
+             if person and person.head_box is not None]
+    return {'train': train, 'valid': valid, 'trainval': train + valid}
+
+
+def _person(number, joints):
+    """The `Person` in an image, None where too little is annotated."""
+    points, visible = np.zeros((len(JOINTS), 2)), np.zeros(len(JOINTS), bool)
+    annotated = joints[:, :, number - 1]
+    visible[list(ORDER)] = (annotated[:, 2] == 1) & np.isfinite(annotated).all(axis=1)
+    points[list(ORDER)] = annotated[:, :2].round(3)
+    points[~visible] = 0
+    if visible.sum() < LEAST_JOINTS:
+        return None
+    low, high = points[visible].min(axis=0), points[visible].max(axis=0)
+    scale = (high - low).max() / 200
+    center = (low + high) / 2 - [0, 15 * scale]                                # `dataset.person_box` moves it down
+    return Person(image=f'im{number:05d}.jpg', index=0, is_train=number in TRAIN, center=center, scale=float(scale),
+                  head_box=_head_box(points, visible), joints=points, visible=visible)
+
+
+def _head_box(points, visible):
+    """A square around the middle of head top and neck whose head size is their distance; None if they are too close."""
+    distance = np.hypot(*(points[HEAD] - points[NECK]))
+    if not visible[[HEAD, NECK]].all() or distance < LEAST_HEAD:
+        return None
+    half = distance / HEAD_SIZE / np.sqrt(8)
+    middle = (points[HEAD] + points[NECK]) / 2
+    return np.array([middle - half, middle + half])
