@@ -10,7 +10,7 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
-from common import files
+from common import files, released
 from common.errors import InputError
 
 MAGIC = 0x112                                 # the first eight bytes of every NDArray list MXNet writes
@@ -61,37 +61,13 @@ def read_arrays(path):
     return arrays
 
 
-def load_parameters(net, path, contexts):
-    """Load a network's own `.params`: every parameter, and no other. InputError names the first that does not fit."""
-    _assign(net, read_arrays(path), path, contexts)
+def load_parameters(net, path, contexts, partly=False):
+    """Set the network's parameters from any `.params` file that holds them; returns a `released.Match`.
 
-
-def load_backbone(net, path, contexts):
-    """Load ImageNet parameters in GluonCV's naming into conv1 to conv5 of every stage; the rest keeps its values.
-
-    Where a later stage's conv4 also takes the heat maps of the stage before, its filters for those keep theirs.
+    All of them and nothing else has to be there, or with `partly` enough for a start of training (`released.load`).
+    InputError names the first that does not fit.
     """
-    arrays = read_arrays(path)
-    own = parameters(net)
-    found = 0
-    for name, parameter in own.items():
-        part, _, rest = name.partition('.')
-        source = arrays.get(rest if part in ('stem', 'trunk') else rest.partition('.')[2])
-        if part not in ('stem', 'trunk', 'trunks') or source is None:
-            continue
-        value = parameter.data(contexts[0]).copy()
-        if value.shape[:1] + value.shape[2:] != source.shape[:1] + source.shape[2:] or value.size < source.size:
-            raise InputError(f'{path}: {rest} has shape {source.shape}, the network needs {value.shape}')
-        if value.shape == source.shape:
-            value = source
-        else:
-            value[:, :source.shape[1]] = source.as_in_context(value.context)
-        parameter.set_data(value)
-        found += 1
-    expected = sum(name.startswith(('stem.', 'trunk')) for name in own)
-    if found < expected:
-        raise InputError(f'{path}: holds {found} of the {expected} backbone parameters; expected GluonCV\'s ImageNet '
-                         'parameters of the same ResNet')
+    return released.load(parameters(net), read_arrays(path), path, contexts, partly)
 
 
 def save_state(path, net, trainer, state):
@@ -114,8 +90,8 @@ def load_state(path, net, trainer, contexts):
         updates = state.pop('updates')
     except (KeyError, ValueError, AttributeError):
         raise InputError(f'{path}: not the state of a run') from None
-    _assign(net, {name.partition(':')[2]: a for name, a in arrays.items() if name.startswith('parameter:')}, path,
-            contexts)
+    saved = {name.partition(':')[2]: array for name, array in arrays.items() if name.startswith('parameter:')}
+    released.load(parameters(net), saved, path, contexts)
     optimizer = trainer.optimizer
     optimizer.num_update = updates
     for device, updater in zip(contexts, trainer._updaters):
@@ -132,19 +108,3 @@ def _trained(net, trainer):
     """(index in the trainer, structural name) of every parameter; the index differs between processes."""
     names = {id(parameter): name for name, parameter in parameters(net).items()}
     return [(index, names[id(parameter)]) for index, parameter in enumerate(trainer._params)]
-
-
-def _assign(net, arrays, path, contexts):
-    own = parameters(net)
-    for name in own:
-        if name not in arrays:
-            raise InputError(f'{path}: has no {name}; it was saved from another network (backbone, head or stages)')
-    for name in arrays:
-        if name not in own:
-            raise InputError(f'{path}: has {name}, which this network lacks; it was saved from another network')
-    for name, parameter in own.items():
-        expected, given = parameter.shape, arrays[name].shape
-        if len(expected) != len(given) or any(n not in (0, m) for n, m in zip(expected, given)):
-            raise InputError(f'{path}: {name} has shape {given}, the network needs {expected}')
-    for name, parameter in own.items():
-        parameter._load_init(arrays[name], contexts, cast_dtype=True, dtype_source='current')

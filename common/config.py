@@ -97,7 +97,7 @@ SCHEMA = {
     },
     'network': {
         'backbone': one_of('resnet18', 'resnet50', 'resnet101'),
-        'pretrained': text(may_be_empty=True),                # ImageNet .params; empty: random weights
+        'pretrained': text(may_be_empty=True),                # 'imagenet', or a .params file; empty: random weights
         'head': one_of('heatmap', 'regression'),
         'deconvolutions': integer(1, 4),
         'stages': integer(1, 8),
@@ -125,6 +125,7 @@ SCHEMA = {
     'test': {
         'decode': one_of('argmax', 'quarter', 'integral', 'local', 'regression'),
         'window': integer(1),                 # local integral: cells to each side of the maximum
+        'stage': integer(0),                  # the stage whose output counts; 0: the last
         'flip': boolean(),
         'batch_size': integer(1),
     },
@@ -164,8 +165,12 @@ def load(path, overrides=()):
 
 def save(cfg, path):
     """Write the resolved configuration, one that `load` reads again (but what it starts from lies elsewhere)."""
-    sections = {section: {key: cfg[section][key] for key in rules} for section, rules in SCHEMA.items()}
-    files.write_text(path, yaml.safe_dump({'name': cfg.name, **sections}, sort_keys=False))
+    files.write_text(path, yaml.safe_dump({'name': cfg.name, **sections(cfg)}, sort_keys=False))
+
+
+def sections(cfg):
+    """The configuration as plain dicts: {section: {key: value}}."""
+    return {section: {key: cfg[section][key] for key in rules} for section, rules in SCHEMA.items()}
 
 
 def differences(one, other):
@@ -245,6 +250,7 @@ def _check_together(cfg):
         'network.stages > 1: needs network.head heatmap and network.deconvolutions 2 (conv3 and the heat maps, which '
         'are concatenated, have the same size then)':
             cfg.network.stages > 1 and (regression or cfg.network.deconvolutions != 2),
+        f'test.stage {cfg.test.stage}: network.stages is {cfg.network.stages}': cfg.test.stage > cfg.network.stages,
         'train.drops: must increase, and be one fewer than train.rates':
             bool(cfg.train.drops) and (sorted(set(cfg.train.drops)) != cfg.train.drops
                                        or len(cfg.train.drops) != len(cfg.train.rates) - 1),

@@ -1,4 +1,4 @@
-"""What training and testing share on every data set: options, networks with their parameters, the two phases."""
+"""What training and testing share on every data set: options, networks with their parameters, phases, the report."""
 import argparse
 import subprocess
 from pathlib import Path
@@ -6,13 +6,15 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
-from common import checkpoint, config, files, runtime, trainer
+from common import checkpoint, config, files, results, runtime, trainer, visualise
+from common.crop import Augmentation
 from common.errors import InputError
+from common.loader import Loader
 from common.nets import pose_net
 from common.trainer import STATE
 
 # What a training leaves in its folder: at its start, and when it has finished.
-CONFIG, ABOUT, RESULT = 'config.yaml', 'run.json', 'result.json'
+CONFIG, ABOUT, RESULT, PICTURE = 'config.yaml', 'run.json', 'result.json', 'predictions.jpg'
 # The keys that may change when a run is resumed.
 RESUMED_WITH = ('train.epochs', 'train.patience', 'train.drops', 'train.rates')
 
@@ -42,6 +44,24 @@ def add_training_options(parser):
                         help='results go to DIR/<experiment>, such as output/mpii/table2/i1 (default: output)')
 
 
+def add_test_options(parser):
+    """The options of every test program, save for --data, --split and --save."""
+    add_options(parser)
+    parser.add_argument('--params', required=True, metavar='FILE', help='the network\'s .params')
+    parser.add_argument('--flip-test', action='store_true', help='average with the mirrored image')
+    parser.add_argument('--json', metavar='FILE', help='write the scores')
+    parser.add_argument('--picture', metavar='PNG',
+                        help=f'draw the predictions for the first {visualise.PEOPLE} people')
+
+
+def check_outputs(args):
+    """Say now, not after an hour of predicting, where a test program's results cannot be written."""
+    if args.picture:
+        visualise.check_suffix(args.picture)
+    for path in filter(None, (args.save, args.json, args.picture)):
+        files.make_folder(Path(path).resolve().parent)
+
+
 def parser(description):
     """An argument parser that shows the docstring's first line."""
     return argparse.ArgumentParser(description=description.splitlines()[0])
@@ -67,10 +87,29 @@ def network(cfg, joints, contexts):
 
 
 def load_network(cfg, joints, params, contexts):
-    """The configured network with the parameters of a file."""
+    """The configured network with the parameters of a file, all of them (`checkpoint.load_parameters`)."""
     net = network(cfg, joints, contexts)
     checkpoint.load_parameters(net, params, contexts)
     return net
+
+
+def training_loader(cfg, samples, flip_pairs, shard=(0, 1)):
+    """Shuffled and augmented batches of samples; unreadable images are skipped with a warning."""
+    augment = Augmentation(cfg.augment.rotation, cfg.augment.scale, cfg.augment.flip, flip_pairs)
+    return Loader(samples, cfg.input.size, cfg.train.batch_size, shuffle=True, augment=augment, seed=cfg.train.seed,
+                  strict=False, shard=shard)
+
+
+def test_loader(cfg, samples):
+    """Batches of samples in their order, each once."""
+    return Loader(samples, cfg.input.size, cfg.test.batch_size)
+
+
+def require_images(samples, split):
+    """InputError if an image of a split is missing: said at once, not after the first epoch."""
+    missing = [sample.image for sample in samples if not Path(sample.image).is_file()]
+    if missing:
+        raise InputError(f'{missing[0]}: missing, as are {len(missing) - 1} more images of the split {split}')
 
 
 def run_folder(out, cfg):
@@ -103,7 +142,7 @@ def train(args, cfg, joints, prepare):
                 raise InputError(f'{cfg.name} starts from {run.name}: with --kvstore {args.kvstore}, train that first')
             if run is not cfg:
                 print(f'{cfg.name} starts from {run.name}, which is trained first', flush=True)
-            about = {'experiment': run.name, 'data': _data_name(args), 'commit': _commit(), 'seed': run.train.seed,
+            about = {'experiment': run.name, 'data': data_name(args.data), 'commit': _commit(), 'seed': run.train.seed,
                      'devices': [str(context) for context in contexts], 'workers': workers, 'kvstore': args.kvstore}
             history = _train_one(run, joints, prepare, folder, start, contexts, store, about)
             if rank > 0:
@@ -113,6 +152,20 @@ def train(args, cfg, joints, prepare):
         folders.append(folder)
         start = folder / trainer.BEST
     return folders
+
+
+def report(args, folders, test):
+    """Test the best network of each folder that `train` returned on the split it was chosen by.
+
+    test: a function of configuration, parameters, data, split and devices, and of the files to write: json (test.json)
+    and picture (predictions.jpg).
+    """
+    for folder in folders:
+        cfg = config.load(folder / CONFIG)
+        test(cfg, folder / trainer.BEST, args.data, cfg.data.valid, runtime.contexts(args.gpus, args.cpus),
+             json=folder / results.RESULT, picture=folder / PICTURE)
+    if folders:
+        print(f'best networks, logs, scores and pictures: {", ".join(map(str, folders))}')
 
 
 def _chain(cfg, overrides):
@@ -140,15 +193,22 @@ def _check_same_run(folder, cfg, args):
         changed = config.differences(config.load(folder / CONFIG), cfg)
     except InputError as error:
         raise InputError(f'{folder}: holds a run that cannot be resumed: {error}') from None
-    if data != _data_name(args):
-        raise InputError(f'{folder}: holds a run on {data}, not on {_data_name(args)}; use another --out')
+    if data != data_name(args.data):
+        raise InputError(f'{folder}: holds a run on {data}, not on {data_name(args.data)}; use another --out')
     for key, (before, now) in changed.items():
         if key not in RESUMED_WITH and not key.startswith('test.'):
             raise InputError(f'{folder}: holds a run with {key} {before!r}, not {now!r}; use another --out')
 
 
-def _data_name(args):
-    return Path(args.data).resolve().name
+def data_name(folder):
+    """What a data set is called in results: its folder's own name."""
+    return Path(folder).resolve().name
+
+
+def provenance(cfg, data, split):
+    """What makes a test's JSON say by itself where it is from (read by `results.collect`)."""
+    return {'experiment': cfg.name, 'data': data_name(data), 'split': split, 'commit': _commit(),
+            'seed': cfg.train.seed, 'config': config.sections(cfg)}
 
 
 def _train_one(cfg, joints, prepare, folder, start, contexts, store, about):
@@ -175,17 +235,24 @@ def _commit():
 def _initial_parameters(cfg, net, start, contexts):
     if start:
         checkpoint.load_parameters(net, start, contexts)
-    elif cfg.network.pretrained == 'imagenet':
-        checkpoint.load_backbone(net, _imagenet_file(cfg.network.backbone), contexts)
     elif cfg.network.pretrained:
-        checkpoint.load_backbone(net, cfg.network.pretrained, contexts)
+        path = cfg.network.pretrained
+        path = _imagenet_file(cfg.network.backbone) if path == 'imagenet' else path
+        print(f'{path}: {checkpoint.load_parameters(net, path, contexts, partly=True)}', flush=True)
 
 
 def _imagenet_file(backbone):
-    """GluonCV's ImageNet parameters of a backbone, fetched once into its cache (~/.mxnet/models; SHA-1 checked)."""
-    from gluoncv.model_zoo.model_store import get_model_file
+    """GluonCV's ImageNet parameters of a backbone, SHA-1 checked.
+
+    Those in models/ (`scripts/download_models.sh`), or else fetched once into GluonCV's cache (~/.mxnet/models).
+    """
+    from gluoncv.model_zoo.model_store import get_model_file, short_hash
+    name = f'{backbone}_v1b'
+    downloaded = Path(__file__).resolve().parents[1] / 'models' / f'{name}-{short_hash(name)}.params'
+    if downloaded.exists():
+        return downloaded
     try:
-        return get_model_file(f'{backbone}_v1b')
+        return get_model_file(name)
     except Exception as error:                # the network's many ways to fail
         raise InputError(f'cannot fetch the ImageNet parameters of {backbone} ({type(error).__name__}); online, '
                          'GluonCV\'s model store has them; --set network.pretrained=FILE.params takes a file, '

@@ -12,21 +12,62 @@ def decodings(cfg):
     return ('regression',) if cfg.network.head == 'regression' else decode.HEATMAP_DECODINGS
 
 
-def forward(net, images, contexts):
-    """Last-stage heat maps (B, K, H, W), None for regression, and joints (B, K, 2) of uint8 images (B, H, W, 3)."""
+def forward(net, images, contexts, stage=0):
+    """Heat maps (B, K, H, W), None for regression, and joints (B, K, 2) of uint8 images (B, H, W, 3).
+
+    stage: of a multi-stage network, 1 for the first; 0 for the last.
+    """
     parts = gluon.utils.split_and_load(images, contexts[:len(images)], even_split=False)
     outputs = [net(part) for part in parts]
-    heatmaps = [stages[-1].asnumpy() for stages, _ in outputs if stages]
-    joints = np.concatenate([stages[-1].asnumpy() for _, stages in outputs])
+    heatmaps = [stages[stage - 1].asnumpy() for stages, _ in outputs if stages]
+    joints = np.concatenate([stages[stage - 1].asnumpy() for _, stages in outputs])
     return np.concatenate(heatmaps) if heatmaps else None, joints
 
 
-def forward_flipped(net, images, contexts, flip_pairs):
-    """`forward` averaged with that of the mirrored images, mirrored back (the flip test of section 6.1)."""
-    plain = forward(net, images, contexts)
-    mirrored = decode.unflip(*forward(net, np.ascontiguousarray(images[:, :, ::-1]), contexts),
+def infer(cfg, net, images, contexts, flip_pairs):
+    """`forward` as the configuration's `test.stage` and `test.flip` want it.
+
+    The flip test (section 6.1) averages heat maps and joints with those of the mirrored images, mirrored back.
+    """
+    plain = forward(net, images, contexts, cfg.test.stage)
+    if not cfg.test.flip:
+        return plain
+    mirrored = decode.unflip(*forward(net, np.ascontiguousarray(images[:, :, ::-1]), contexts, cfg.test.stage),
                              images.shape[2], flip_pairs)
     return tuple(None if a is None else (a + b) / 2 for a, b in zip(plain, mirrored))
+
+
+def locate(cfg, net, heatmaps, joints, method, matrices):
+    """What `infer` returned, by one decoding, as joints (B, K, 2) in 0-based pixels of the source images.
+
+    matrices: (B, 2, 3), source to input pixels.
+    """
+    found = decode.decode(heatmaps, joints, method, net.stride, cfg.network.beta, cfg.test.window)
+    return np.stack([transform_points(invert(matrix), points) for matrix, points in zip(matrices, found)])
+
+
+def normalised(heatmaps, beta):
+    """The distribution whose expectation is the integral (Eq. 5): softmax of beta times heat maps (B, K, H, W)."""
+    mass = np.exp(beta * (heatmaps - heatmaps.max(axis=(2, 3), keepdims=True)))
+    return mass / mass.sum(axis=(2, 3), keepdims=True)
+
+
+def confidence(heatmaps, beta, window):
+    """How sure each joint is (B, K), in 0..1: the largest share of its normalised map in (2 window + 1)^2 cells.
+
+    Unlike the maximum, which is 1 for a sure joint of H1 and has no bounds for H2, H3 and I*, it means the same for
+    every network.
+    """
+    width = 2 * window + 1
+    around = [(0, 0), (0, 0), (width, width - 1), (width, width - 1)]
+    sums = np.pad(normalised(heatmaps, beta), around).cumsum(axis=2).cumsum(axis=3)
+    rows = sums[:, :, width:] - sums[:, :, :-width]
+    return (rows[..., width:] - rows[..., :-width]).max(axis=(2, 3))
+
+
+def pictured(cfg, heatmaps):
+    """The maps (B, K, H, W) to look at: of an integral network the normalised ones (Eq. 5), of another H itself."""
+    return heatmaps if cfg.loss.joint == 'none' else normalised(heatmaps, cfg.network.beta)
 
 
 def predict(cfg, net, loader, contexts, flip_pairs, title):
@@ -41,14 +82,9 @@ def predict(cfg, net, loader, contexts, flip_pairs, title):
     with tqdm(total=len(loader.samples), desc=title, unit=' images', mininterval=1, leave=False,
               dynamic_ncols=True) as bar:
         for batch in loader.batches():
-            if cfg.test.flip:
-                heatmaps, direct = forward_flipped(net, batch.images, contexts, flip_pairs)
-            else:
-                heatmaps, direct = forward(net, batch.images, contexts)
-            back = [invert(matrix) for matrix in batch.matrices]
+            heatmaps, direct = infer(cfg, net, batch.images, contexts, flip_pairs)
             for method in methods:
-                found = decode.decode(heatmaps, direct, method, net.stride, cfg.network.beta, cfg.test.window)
-                joints[method] += [transform_points(m, points) for m, points in zip(back, found)]
+                joints[method].append(locate(cfg, net, heatmaps, direct, method, batch.matrices))
             scores.append(np.ones(direct.shape[:2]) if heatmaps is None else decode.argmax(heatmaps)[1])
             bar.update(len(batch.images))
-    return {method: np.stack(found) for method, found in joints.items()}, np.concatenate(scores)
+    return {method: np.concatenate(found) for method, found in joints.items()}, np.concatenate(scores)

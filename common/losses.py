@@ -23,7 +23,11 @@ def _centres(F, cells):
 
 
 class GaussianLoss(gluon.HybridBlock):
-    """H1: mean square error against a Gaussian of standard deviation `sigma` cells and height 1 at the joint."""
+    """H1: square error against a Gaussian of standard deviation `sigma` cells and height 1 at the joint.
+
+    Summed over the cells, not averaged: the Gaussian covers as many cells on a large map as on a small one, so that
+    the loss, and its weight against that of the joints, is the same at every resolution.
+    """
 
     def __init__(self, sigma, **kwargs):
         super().__init__(**kwargs)
@@ -34,7 +38,7 @@ class GaussianLoss(gluon.HybridBlock):
         cx, cy = _centres(F, cells)
         along_x = F.exp(-0.5 * F.square(F.broadcast_sub(px, cx) / self._sigma))
         along_y = F.exp(-0.5 * F.square(F.broadcast_sub(py, cy) / self._sigma))
-        return F.mean(F.square(heatmaps - F.broadcast_mul(along_x, along_y)), axis=(2, 3))
+        return F.sum(F.square(heatmaps - F.broadcast_mul(along_x, along_y)), axis=(2, 3))
 
 
 class SoftmaxLoss(gluon.HybridBlock):

@@ -1,39 +1,108 @@
-"""Pictures of poses."""
+"""Pictures of poses and heat maps."""
 from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from common import files
+from common.crop import crop_matrix, crop_sample, transform_points
 from common.errors import InputError
 
 RIGHT, LEFT, MIDDLE = (255, 112, 67), (66, 165, 245), (255, 213, 79)            # RGB of a person's sides
 SHIFT = 4                                     # OpenCV draws at 1/16 of a pixel
+SUFFIXES = ('.png', '.jpg', '.jpeg')
+FAINT = 0.35                                  # opacity of what is uncertain
+PEOPLE = 24                                   # on a sheet of predictions
 
 
-def draw_skeleton(image, joints, limbs, sides, shown=None):
+def draw_skeleton(image, joints, limbs, sides, shown=None, faint=None):
     """Draw a person's skeleton on a copy of `image`, uint8 (H, W, 3) RGB; lines are as thick as the person is large.
 
     joints: (K, 2) 0-based pixels; limbs: pairs of joints; sides: a letter a joint, R, L or another for the middle;
-    shown: (K,), joints to draw (default all that are finite).
+    shown: (K,), joints to draw (default all; never those that are not finite); faint: (K,), joints to draw faintly
+    with their limbs (default none).
     """
     image = np.array(image)
-    shown = np.isfinite(joints).all(axis=1) & (True if shown is None else np.asarray(shown, bool))
+    drawable = (np.abs(joints) < 1e6).all(axis=1)                               # OpenCV's integers end somewhere
+    shown = drawable & (True if shown is None else np.asarray(shown, bool))
+    faint = np.zeros(len(joints), bool) if faint is None else np.asarray(faint, bool)
     if not shown.any():
         return image
-    extent = np.ptp(joints[shown], axis=0).max()
-    thickness = max(1, round(extent / 50))
-    colours = [{'R': RIGHT, 'L': LEFT}.get(side, MIDDLE) for side in sides]
-    points = [tuple(int(v) for v in np.round(np.nan_to_num(p) * 2 ** SHIFT)) for p in joints]
-    for a, b in limbs:
-        if shown[a] and shown[b]:
-            side = a if sides[a] in 'RL' else b
-            cv2.line(image, points[a], points[b], colours[side], thickness, cv2.LINE_AA, SHIFT)
-    for point, colour, draw in zip(points, colours, shown):
-        if draw:
-            cv2.circle(image, point, (thickness + 1) << SHIFT, (255, 255, 255), -1, cv2.LINE_AA, SHIFT)
-            cv2.circle(image, point, thickness << SHIFT, colour, -1, cv2.LINE_AA, SHIFT)
+    thickness = max(1, round(np.ptp(joints[shown], axis=0).max() / 60))
+    limbs = [(a, b) for a, b in limbs if shown[a] and shown[b]]
+    weak = [(a, b) for a, b in limbs if faint[a] or faint[b]]
+    if (shown & faint).any():
+        layer = image.copy()
+        _draw(layer, joints, weak, shown & faint, sides, thickness)
+        image = cv2.addWeighted(layer, FAINT, image, 1 - FAINT, 0)
+    _draw(image, joints, [limb for limb in limbs if limb not in weak], shown & ~faint, sides, thickness)
     return image
+
+
+def _draw(image, joints, limbs, shown, sides, thickness):
+    for a, b in limbs:
+        ends = {sides[a], sides[b]} & {'R', 'L'}
+        colour = _colour(ends.pop() if len(ends) == 1 else 'M')                 # from right to left is neither side's
+        cv2.line(image, _fixed(joints[a]), _fixed(joints[b]), colour, thickness, cv2.LINE_AA, SHIFT)
+    for point, side in zip(joints[shown], np.array(list(sides))[shown]):
+        mark(image, point, side, thickness)
+
+
+def mark(image, point, side, radius):
+    """Draw a joint at `point`, 0-based pixels, as a disc with a white rim into `image`, uint8 (H, W, 3) RGB."""
+    for reach, colour in ((radius + 1, (255, 255, 255)), (radius, _colour(side))):
+        cv2.circle(image, _fixed(point), reach << SHIFT, colour, -1, cv2.LINE_AA, SHIFT)
+
+
+def _colour(side):
+    return {'R': RIGHT, 'L': LEFT}.get(side, MIDDLE)
+
+
+def _fixed(point):
+    """A point as OpenCV takes it."""
+    return tuple(int(v) for v in np.round(np.asarray(point) * 2 ** SHIFT))
+
+
+def overlay(image, heatmap, opacity=0.8):
+    """A heat map (h, w) over the picture it tiles, in grey: uint8 (H, W, 3) RGB -> the same.
+
+    Cell i covers the pixels [i*W/w, (i+1)*W/w) (`common.grid`); between the centres of cells the map is interpolated.
+    Negative values count as 0, and the maximum gets the full colour: the hotter, the less of the picture is seen.
+    """
+    heat = np.maximum(heatmap, 0).astype(np.float32)
+    heat /= max(heat.max(), np.finfo(np.float32).tiny)
+    heat = cv2.resize(heat, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)     # centre to centre
+    alpha = opacity * heat[..., None]
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
+    colour = 255 * matplotlib.colormaps['turbo'](heat)[..., :3]
+    return np.round((1 - alpha) * grey + alpha * colour).astype(np.uint8)
+
+
+def labelled(pictures, captions, labels=(), inches=2.0):
+    """Pictures in a grid with text, as one RGB image.
+
+    pictures: rows of images (H, W, 3), all of one shape; captions: rows of the texts above them; labels: texts at the
+    left of the rows; inches: a picture's width (100 pixels an inch).
+    """
+    height, width = pictures[0][0].shape[:2]
+    rows, columns = len(pictures), len(pictures[0])
+    lines = sum(any(texts) for texts in captions)
+    inches_high = rows * (inches * height / width + 0.08) + 0.25 * lines
+    figure = Figure((columns * (inches + 0.08) + 0.25 * bool(labels), inches_high), dpi=100, constrained_layout=True)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for row in range(rows):
+        for column in range(columns):
+            cell = axes[row, column]
+            cell.imshow(pictures[row][column])
+            cell.set(xticks=[], yticks=[], title=captions[row][column])
+        if labels:
+            axes[row, 0].set_ylabel(labels[row])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 def sheet(images, columns=6):
@@ -44,9 +113,24 @@ def sheet(images, columns=6):
     return np.vstack([np.hstack(cells[row * columns:(row + 1) * columns]) for row in range(rows)])
 
 
+def predictions(samples, joints, limbs, sides):
+    """Skeletons on the crops of the first `PEOPLE` samples, one sheet.
+
+    samples: `common.crop.Sample`s whose boxes all have the same proportions; joints: (N, K, 2) in 0-based source
+    pixels; limbs, sides: as of `draw_skeleton`.
+    """
+    size = round(256 * samples[0].box[2] / samples[0].box[3]), 256
+    pictures = []
+    for sample, found in zip(samples[:PEOPLE], joints):
+        matrix = crop_matrix(sample.box, size)
+        image = crop_sample(sample, size, matrix)[0]
+        pictures.append(draw_skeleton(image, transform_points(matrix, found), limbs, sides))
+    return sheet(pictures)
+
+
 def check_suffix(path):
     """InputError if a picture cannot be written under this name."""
-    if Path(path).suffix.lower() not in ('.png', '.jpg', '.jpeg'):
+    if Path(path).suffix.lower() not in SUFFIXES:
         raise InputError(f'{path}: pictures are written as .png or .jpg')
 
 
@@ -56,3 +140,16 @@ def save(path, image):
     encoded = cv2.imencode(Path(path).suffix.lower(), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
     with files.replacing(path) as temporary:
         temporary.write_bytes(encoded)
+
+
+def save_curves(path, x, curves, x_label, y_label):
+    """Draw curves {name: values over x} as Figure 3 does and write a .png to `path` (see `files.replacing`)."""
+    figure = Figure(figsize=(5.5, 4), dpi=150, constrained_layout=True)
+    axes = figure.subplots()
+    for name, values in curves.items():
+        axes.plot(x, values, label=name)
+    axes.set(xlabel=x_label, ylabel=y_label, xlim=(min(x), max(x)), ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    with files.replacing(path) as temporary:
+        figure.savefig(temporary, format='png')

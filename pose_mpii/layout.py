@@ -7,16 +7,17 @@
 Coordinates in these files and in predictions are MATLAB's: the centre of the top left pixel is (1, 1).
 """
 import json
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from scipy.io import loadmat, savemat
 
+from common.checks import check_records, is_name, is_number
 from common.errors import InputError
 from common.files import read_json, replacing, write_json, write_text
 from pose_mpii.skeleton import JOINTS, SHORT_NAMES
 
-FIELDS = ('image', 'center', 'scale', 'joints', 'joints_vis')
+LABELS = ('joints', 'joints_vis')             # what the split `test` may lack
 
 
 def annotation_file(data, split):
@@ -55,55 +56,26 @@ def read_split(data, split):
     records = read_json(path)
     if not isinstance(records, list) or not records:
         raise InputError(f'{path}: should be a non-empty list of records')
-    required = FIELDS[:3] if split == 'test' else FIELDS
-    for index, record in enumerate(records):
-        problem = _problem(record, required)
-        if problem:
-            raise InputError(f'{path}: record {index} {problem}')
+    check_records(path, 'record', records, _FIELDS, optional=LABELS if split == 'test' else ())
     return records
 
 
-def _problem(record, required):
-    """What is wrong with a record, as the end of a sentence; None where nothing is."""
-    if not isinstance(record, dict):
-        return f'should be an object with {", ".join(required)}'
-    for field in FIELDS:
-        if field not in record and field in required:
-            return f'has no "{field}"'
-        if field in record and not _CHECKS[field][0](record[field]):
-            return f'has a bad "{field}": it should be {_CHECKS[field][1]}'
-    return None
-
-
-def _is_name(value):
-    """A relative path that stays below its folder."""
-    if not isinstance(value, str) or not value.isprintable():
-        return False
-    path = PurePosixPath(value)
-    return path.name != '' and not path.is_absolute() and '..' not in path.parts
-
-
-def _is_number(value):
-    """An int or a float, neither NaN nor infinite nor beyond any image."""
-    return type(value) in (int, float) and abs(value) < 1e9
-
-
 def _is_point(value):
-    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
+    return isinstance(value, list) and len(value) == 2 and all(map(is_number, value))
 
 
 def _is_flag(value):
-    return _is_number(value) and value in (0, 1)
+    return is_number(value) and value in (0, 1)
 
 
 def _each_joint(value, check):
     return isinstance(value, list) and len(value) == len(JOINTS) and all(map(check, value))
 
 
-_CHECKS = {
-    'image': (_is_name, 'the name of a file below images/'),
+_FIELDS = {
+    'image': (is_name, 'the name of a file below images/'),
     'center': (_is_point, 'two finite numbers [x, y]'),
-    'scale': (lambda value: _is_number(value) and value > 0, 'a finite number above 0'),
+    'scale': (lambda value: is_number(value) and value > 0, 'a finite number above 0'),
     'joints': (lambda value: _each_joint(value, _is_point), f'{len(JOINTS)} points [x, y] of finite numbers'),
     'joints_vis': (lambda value: _each_joint(value, _is_flag), f'{len(JOINTS)} times 0 or 1'),
 }

@@ -1,8 +1,8 @@
 """Leeds Sports Pose Extended (Johnson and Everingham, CVPR 2011) as people in MPII's conventions.
 
 The release (http://sam.johnson.io/research/lspet.html) holds images/im00001.jpg to im10000.jpg and joints.mat, whose
-`joints` (14, 3, 10000) are x, y in 1-based pixels and 1 where a joint is annotated. It has neither pelvis nor thorax, no
-boxes and no split. Here the box is that of the annotated joints, the head's size the distance of head top and neck.
+`joints` (14, 3, 10000) are x, y in 1-based pixels and 1 where a joint is annotated. It has neither pelvis nor thorax,
+no boxes and no split. Here the box is that of the annotated joints, the head's size the distance of head top and neck.
 """
 from pathlib import Path
 

@@ -31,16 +31,12 @@ def normalised_distances(predictions, joints, visible, head_boxes):
     return np.where(counts, distances, np.nan)
 
 
-def curve(predictions, joints, visible, head_boxes):
-    """PCKh in percent at every alpha of `ALPHAS`, (51,): Figure 3. Arguments as of `normalised_distances`."""
-    return _curve(normalised_distances(predictions, joints, visible, head_boxes))
-
-
 def pckh(predictions, joints, visible, head_boxes):
     """PCKh@0.5, PCKh@0.1, AUC and PCKh@0.5 of each group of joints, in percent.
 
     Arguments as of `normalised_distances`. Returns {'PCKh@0.5': ., 'PCKh@0.1': ., 'AUC': ., 'joints': {'Head': .,
-    'Sho.': ., ...}}; AUC is the mean of `curve`, a group without any annotated joint is None.
+    'Sho.': ., ...}, 'curve': [...]}: the curve is PCKh at every alpha of `ALPHAS` (Figure 3), AUC its mean; a group
+    without any annotated joint is None.
     """
     distances = normalised_distances(predictions, joints, visible, head_boxes)
     values = _curve(distances)
@@ -50,7 +46,7 @@ def pckh(predictions, joints, visible, head_boxes):
         group = group[~np.isnan(group)]
         groups[name] = float(100 * np.mean(group <= 0.5)) if group.size else None
     return {'PCKh@0.5': float(values[50]), 'PCKh@0.1': float(values[10]), 'AUC': float(values.mean()),
-            'joints': groups}
+            'joints': groups, 'curve': values.tolist()}
 
 
 def _curve(distances):
@@ -59,7 +55,7 @@ def _curve(distances):
 
 
 def format_table(result, paper=None):
-    """A result of `pckh` as the columns of the paper's Tables 6 and 2; `paper`: a second row, as in `paper.TABLE2`."""
+    """A result of `pckh` as the columns of the paper's Tables 6 and 2; `paper`: a second row, as in `paper.SCORES`."""
     header = ['', *GROUPS, 'Mean', '|', '@0.5', '@0.1', 'AUC']
     rows = [_row('ours', result)]
     if paper:

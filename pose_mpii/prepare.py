@@ -105,9 +105,10 @@ def main(argv=None):
     for split, people in splits.items():
         write_split(arguments.out, split, [to_record(person, split) for person in people])
         print(f'{split}.json: {len(people)} people')
+    valid = splits['valid']
     write_ground_truth(ground_truth_file(arguments.out, 'valid'), *(
-        np.stack([getattr(person, field) for person in splits['valid']]) for field in ('joints', 'visible', 'head_box')))
-    print(f'gt_valid.mat: {len(splits["valid"])} people')
+        np.stack([getattr(person, field) for person in valid]) for field in ('joints', 'visible', 'head_box')))
+    print(f'gt_valid.mat: {len(valid)} people')
     if not images:
         print(f'put the photographs in {arguments.out / "images"}')
 

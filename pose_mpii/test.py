@@ -11,28 +11,14 @@ from pathlib import Path
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common import experiment, files, runtime, visualise
+from common import experiment, files, results, runtime, visualise
 from common.cli import run
-from common.crop import crop_matrix, crop_sample, transform_points
 from common.inference import predict
-from common.loader import Loader
+from pose_mpii import paper
 from pose_mpii.dataset import load_samples
 from pose_mpii.layout import ground_truth_file, prediction_suffix, read_ground_truth, save_predictions
-from pose_mpii.paper import TABLE2
 from pose_mpii.pckh import format_table, pckh
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS, LIMBS, SIDES
-
-PICTURES = 24
-
-
-def draw(samples, joints, path, size=(256, 256)):
-    """Draw predictions (N, 16, 2), 0-based source pixels, on the crops of the first samples, one sheet."""
-    pictures = []
-    for sample, found in zip(samples[:PICTURES], joints):
-        matrix = crop_matrix(sample.box, size)
-        image = crop_sample(sample, size, matrix)[0]
-        pictures.append(visualise.draw_skeleton(image, transform_points(matrix, found), LIMBS, SIDES))
-    visualise.save(path, visualise.sheet(pictures))
 
 
 def score(cfg, net, loader, truth, contexts, title):
@@ -45,59 +31,44 @@ def score(cfg, net, loader, truth, contexts, title):
     return predictions, truth and {method: pckh(joints + 1, *truth) for method, joints in predictions.items()}
 
 
-def test(cfg, params, data, split, contexts):
-    """Predict a split with the parameters of a file and, where there is ground truth, print and return the scores.
+def test(cfg, params, data, split, contexts, json=None, picture=None, save=None):
+    """Predict a split with the parameters of a file and, where there is ground truth, print the scores.
 
-    Returns the samples, {decoding: (N, 16, 2)} in 0-based source pixels, and the result of the configured decoding
-    (`pckh.pckh`) with those of all decodings under 'decodings'; None for the split `test`, which has no truth.
+    Files to write, if given: `json` with the result of the configured decoding (`pckh.pckh`), those of all decodings
+    under 'decodings' and where it is from (`experiment.provenance`), not for the split `test`, which has no truth;
+    `picture` and `save` with the configured decoding's predictions (`layout.save_predictions`).
     """
     samples = load_samples(data, split)
     truth = None if split == 'test' else read_ground_truth(ground_truth_file(data, split), len(samples))
     net = experiment.load_network(cfg, len(JOINTS), params, contexts)
-    loader = Loader(samples, cfg.input.size, cfg.test.batch_size)
-    predictions, results = score(cfg, net, loader, truth, contexts, 'test')
-    if results is None:
-        return samples, predictions, None
-    print(f'\n{cfg.name} by {cfg.test.decode} on {data}, {split}; the paper: ResNet-50 at 256 x 256 on MPII')
-    print(format_table(results[cfg.test.decode], TABLE2.get(cfg.name.split('/')[-1])))
-    for method, result in results.items():
-        print(f'{method:>10}: PCKh@0.5 {result["PCKh@0.5"]:.2f}, PCKh@0.1 {result["PCKh@0.1"]:.2f}, '
-              f'AUC {result["AUC"]:.2f}')
-    return samples, predictions, {**results[cfg.test.decode], 'decodings': results}
-
-
-def _check_outputs(args):
-    """Say now, not after an hour of predicting, where the results cannot be written."""
-    if args.save:
-        prediction_suffix(args.save)
-    if args.picture:
-        visualise.check_suffix(args.picture)
-    for path in filter(None, (args.save, args.json, args.picture)):
-        files.make_folder(Path(path).resolve().parent)
+    predictions, scores = score(cfg, net, experiment.test_loader(cfg, samples), truth, contexts, 'test')
+    chosen = predictions[cfg.test.decode]
+    if scores:
+        print(f'\n{cfg.name} by {cfg.test.decode} on {data}, {split}; the paper: ResNet-50 at 256 x 256 on MPII')
+        print(format_table(scores[cfg.test.decode], paper.SCORES.get(results.cell(cfg.name))))
+        print(results.by_decoding(scores, ('PCKh@0.5', 'PCKh@0.1', 'AUC')))
+    if scores and json:
+        files.write_json(json, {**scores[cfg.test.decode], 'decodings': scores,
+                                **experiment.provenance(cfg, data, split)})
+    if picture:
+        visualise.save(picture, visualise.predictions(samples, chosen, LIMBS, SIDES))
+    if save:
+        save_predictions(save, chosen + 1)
 
 
 def main(argv=None):
     parser = experiment.parser(__doc__)
-    experiment.add_options(parser)
-    parser.add_argument('--params', required=True, metavar='FILE', help='the network\'s .params')
+    experiment.add_test_options(parser)
     parser.add_argument('--data', default='data/mpii', help='folder in the MPII layout (default: data/mpii)')
     parser.add_argument('--split', default='valid', help='a split with annot/gt_SPLIT.mat, or test (default: valid)')
-    parser.add_argument('--flip-test', action='store_true', help='average with the mirrored image')
     parser.add_argument('--save', metavar='PRED', help='write predictions, 1-based, to a .mat or .json')
-    parser.add_argument('--json', metavar='FILE', help='write the scores')
-    parser.add_argument('--picture', metavar='PNG', help=f'draw the predictions on {PICTURES} of the images')
     args = parser.parse_args(argv)
     cfg = experiment.configuration(args, 'mpii', ['test.flip=true'] * args.flip_test)
-    _check_outputs(args)
-    samples, predictions, result = test(cfg, args.params, args.data, args.split,
-                                        runtime.contexts(args.gpus, args.cpus))
-    chosen = predictions[cfg.test.decode]
     if args.save:
-        save_predictions(args.save, chosen + 1)
-    if args.json and result:
-        files.write_json(args.json, result)
-    if args.picture:
-        draw(samples, chosen, args.picture)
+        prediction_suffix(args.save)
+    experiment.check_outputs(args)
+    test(cfg, args.params, args.data, args.split, runtime.contexts(args.gpus, args.cpus), args.json, args.picture,
+         args.save)
 
 
 if __name__ == '__main__':

@@ -32,7 +32,7 @@ if [ -z "$sample$data" ] && [ ! -d "$root/data/mpii" ]; then
 fi
 if [ -n "$sample" ]; then
     data=${data:-$root/data/sample}
-    cfg=${cfg:-$root/experiments/sample/i1.yaml}
+    cfg=${cfg:-$root/experiments/sample/table2/i1.yaml}
     "$python" "$root/pose_mpii/sample.py" --out "$data"
 fi
 data=${data:-$root/data/mpii}

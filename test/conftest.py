@@ -1,9 +1,15 @@
 """Fixtures shared by the tests."""
+import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 import common                                 # before the tests import MXNet: it sets the threads
+from pose_coco import skeleton as coco_skeleton
+from pose_mpii import skeleton as mpii_skeleton
+from pose_mpii.figures import scene
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / 'shared' / 'data'
@@ -30,6 +36,59 @@ def tiny_data(tmp_path_factory):
     folder = tmp_path_factory.mktemp('data') / 'tiny'
     write_sample(folder, train=16, valid=8, size=96)
     return folder
+
+
+@pytest.fixture(scope='session')
+def tiny_coco(tmp_path_factory):
+    """A generated data set in COCO's layout; tests that change files copy it.
+
+    train2017 (8 images) and val2017 (4) with two drawn people of 96 x 96 pixels each, test-dev2017 (3) without
+    annotations, and for the latter two detections_<split>.json: every person twice, less sure the second time.
+    """
+    folder = tmp_path_factory.mktemp('data') / 'tiny_coco'
+    (folder / 'annotations').mkdir(parents=True)
+    for first_id, split, count in ((100, 'train2017', 8), (200, 'val2017', 4), (300, 'test-dev2017', 3)):
+        images, people = zip(*(coco_image(image_id, folder / split.replace('test-dev', 'test'))
+                               for image_id in range(first_id, first_id + count)))
+        people = [person for pair in people for person in pair]
+        dataset, kind = {'images': images, 'categories': [COCO_PERSON]}, 'image_info'
+        if split != 'test-dev2017':
+            dataset['annotations'], kind = people, 'person_keypoints'
+        write_json(folder / 'annotations' / f'{kind}_{split}.json', dataset)
+        if split != 'train2017':
+            write_json(folder / f'detections_{split}.json', [
+                {'image_id': person['image_id'], 'category_id': 1, 'bbox': person['bbox'], 'score': score}
+                for score in (0.9, 0.4) for person in people])
+    return folder
+
+
+COCO_PERSON = {'id': 1, 'name': 'person', 'keypoints': [name.replace(' ', '_') for name in coco_skeleton.JOINTS]}
+
+
+def coco_image(image_id, folder):
+    """Draw two people into an image of a folder; its record, and their annotations. Eyes and ears have no label."""
+    pictures, people = [], []
+    for index in (0, 1):
+        picture, joints, _ = scene(np.random.default_rng([image_id, index]), 96)
+        known = {name: joint for name, joint in zip(mpii_skeleton.JOINTS, joints)
+                 if min(joint) > 0 and max(joint) < 95}
+        if 'upper neck' in known and 'head top' in known:
+            known['nose'] = (known['upper neck'] + known['head top']) / 2
+        known = {name: joint + [96 * index, 0] for name, joint in known.items()}
+        keypoints = [(*known[name].round(2), 2) if name in known else (0, 0, 0) for name in coco_skeleton.JOINTS]
+        low, high = np.min(list(known.values()), axis=0), np.max(list(known.values()), axis=0)
+        x, y, w, h = (*(low - 4), *(high - low + 9))
+        pictures.append(picture)
+        people.append({'id': 10 * image_id + index, 'image_id': image_id, 'category_id': 1, 'iscrowd': 0,
+                       'bbox': [x, y, w, h], 'area': 0.6 * w * h, 'num_keypoints': sum(k[2] > 0 for k in keypoints),
+                       'keypoints': [value for keypoint in keypoints for value in keypoint]})
+    folder.mkdir(exist_ok=True)
+    cv2.imwrite(str(folder / f'{image_id:012}.jpg'), np.hstack(pictures))
+    return {'id': image_id, 'file_name': f'{image_id:012}.jpg', 'width': 192, 'height': 96}, people
+
+
+def write_json(path, value):
+    path.write_text(json.dumps(value))
 
 
 def pytest_addoption(parser):

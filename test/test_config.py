@@ -8,7 +8,6 @@ from common.errors import InputError
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / 'experiments'
 BASE = EXPERIMENTS / 'mpii' / 'base.yaml'
-FRAGMENTS = ('small.yaml',)                   # lines shared by experiments, none by themselves
 
 
 @pytest.fixture
@@ -28,18 +27,6 @@ def refused(path, *overrides):
     message = str(caught.value)
     assert '\n' not in message
     return message
-
-
-# --- every experiment of the project -------------------------------------------------------------------------------
-
-@pytest.mark.parametrize('path', [p for p in sorted(EXPERIMENTS.rglob('*.yaml')) if p.name not in FRAGMENTS],
-                         ids=lambda path: str(path.relative_to(EXPERIMENTS)))
-def test_every_experiment_loads_and_what_it_starts_from_is_there(path):
-    cfg = config.load(path)
-    assert cfg.name == str(path.relative_to(EXPERIMENTS).with_suffix(''))
-    if cfg.train.start_from:
-        first = config.load(path.with_name(f'{cfg.train.start_from}.yaml'))
-        assert (first.network, first.input) == (cfg.network, cfg.input), 'the parameters would not fit'
 
 
 # --- bases ---------------------------------------------------------------------------------------------------------

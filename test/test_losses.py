@@ -13,7 +13,7 @@ B, K, H, W, STRIDE = 2, 3, 6, 8, 8
 def gaussian(heatmap, x, y):
     """H1 for one map and a joint at cell (x, y)."""
     target = np.array([[np.exp(-((i - x) ** 2 + (j - y) ** 2) / 2 / 1.5 ** 2) for i in range(W)] for j in range(H)])
-    return ((heatmap - target) ** 2).mean()
+    return ((heatmap - target) ** 2).sum()
 
 
 def softmax(heatmap, x, y):

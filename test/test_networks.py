@@ -84,7 +84,7 @@ def test_imagenet_parameters_give_gluoncvs_features(root, images, tmp_path, stag
     resnet(normalised)
     resnet.save_parameters(str(tmp_path / 'imagenet.params'))
     net = experiment.network(configuration(root, f'network.stages={stages}'), 16, CPU)
-    checkpoint.load_backbone(net, tmp_path / 'imagenet.params', CPU)
+    checkpoint.load_parameters(net, tmp_path / 'imagenet.params', CPU, partly=True)
     np.testing.assert_allclose(net.trunks[0](net.stem(images)).asnumpy(), x.asnumpy(), atol=1e-5)
 
 
@@ -95,7 +95,7 @@ def test_another_resnets_parameters_are_refused(root, tmp_path):
     resnet.save_parameters(str(tmp_path / 'resnet50.params'))
     net = experiment.network(configuration(root), 16, CPU)
     with pytest.raises(InputError, match=r'resnet50.params: .*'):
-        checkpoint.load_backbone(net, tmp_path / 'resnet50.params', CPU)
+        checkpoint.load_parameters(net, tmp_path / 'resnet50.params', CPU, partly=True)
 
 
 def test_a_checkpoint_of_another_network_is_refused_naming_both_shapes(root, tmp_path):

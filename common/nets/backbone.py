@@ -39,10 +39,10 @@ LAYERS = {'resnet18': (BasicBlockV1b, (2, 2, 2, 2)), 'resnet50': (BottleneckV1b,
           'resnet101': (BottleneckV1b, (3, 4, 23, 3))}
 
 
-def resnet(name, freeze_bn=False, prefix=''):
+def resnet(name, prefix, freeze_bn=False):
     """GluonCV's ResNet-18, -50 or -101 (`name` 'resnet18', ...) without parameters.
 
-    freeze_bn: batch normalisation by the running statistics in training too; prefix: tells the parameters of several
-    ResNets in one network apart.
+    prefix: of its parameters' names, as an export has them; freeze_bn: batch normalisation by the running statistics
+    in training too.
     """
     return ResNetV1b(*LAYERS[name], use_global_stats=freeze_bn, name_prefix=prefix)

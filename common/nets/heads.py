@@ -11,11 +11,12 @@ class HeatmapHead(gluon.HybridBlock):
 
     def __init__(self, joints, deconvolutions, freeze_bn=False, **kwargs):
         super().__init__(**kwargs)
-        self.deconvolutions = nn.HybridSequential(prefix='')
-        for _ in range(deconvolutions):
-            self.deconvolutions.add(nn.Conv2DTranspose(256, 4, 2, 1, use_bias=False),
-                                    nn.BatchNorm(use_global_stats=freeze_bn), nn.Activation('relu'))
-        self.final = nn.Conv2D(joints, 1, weight_initializer=init.Normal(0.001))
+        with self.name_scope():
+            self.deconvolutions = nn.HybridSequential(prefix='')
+            for _ in range(deconvolutions):
+                self.deconvolutions.add(nn.Conv2DTranspose(256, 4, 2, 1, use_bias=False),
+                                        nn.BatchNorm(use_global_stats=freeze_bn), nn.Activation('relu'))
+            self.final = nn.Conv2D(joints, 1, weight_initializer=init.Normal(0.001), prefix='final_')
 
     def hybrid_forward(self, F, x):
         return self.final(self.deconvolutions(x))
@@ -31,8 +32,9 @@ class RegressionHead(gluon.HybridBlock):
         super().__init__(**kwargs)
         self._size = size
         self._joints = joints
-        self.pool = nn.GlobalAvgPool2D()
-        self.final = nn.Dense(2 * joints, weight_initializer=init.Normal(0.001))
+        with self.name_scope():
+            self.pool = nn.GlobalAvgPool2D()
+            self.final = nn.Dense(2 * joints, weight_initializer=init.Normal(0.001), prefix='final_')
 
     def hybrid_forward(self, F, x):
         width, height = self._size

@@ -1,4 +1,8 @@
-"""The networks of the paper: one or several stages of backbone and head, and the integral."""
+"""The networks of the paper: one or several stages of backbone and head, and the integral.
+
+Every part with parameters is given its prefix, so that an exported network's names are the same whatever else the
+process has built: stem_layers1_conv0_weight, stage0_layers3_conv0_weight, head0_conv0_weight.
+"""
 from mxnet import gluon
 from mxnet.gluon import nn
 
@@ -17,12 +21,12 @@ class HeatmapNet(gluon.HybridBlock):
     def __init__(self, backbone, joints, deconvolutions=2, stages=1, beta=1.0, freeze_bn=False, **kwargs):
         super().__init__(**kwargs)
         self.stride = 32 // 2 ** deconvolutions
-        self.stem = Stem(resnet(backbone, freeze_bn))
+        self.stem = Stem(resnet(backbone, 'stem_', freeze_bn))
         self.trunks = nn.HybridSequential()
         self.heads = nn.HybridSequential()
         for stage in range(stages):
-            self.trunks.add(Trunk(resnet(backbone, freeze_bn, f'stage{stage}_')))
-            self.heads.add(HeatmapHead(joints, deconvolutions, freeze_bn))
+            self.trunks.add(Trunk(resnet(backbone, f'stage{stage}_', freeze_bn)))
+            self.heads.add(HeatmapHead(joints, deconvolutions, freeze_bn, prefix=f'head{stage}_'))
         self.integral = Integral(self.stride, beta)
 
     def hybrid_forward(self, F, images):
@@ -44,10 +48,9 @@ class RegressionNet(gluon.HybridBlock):
 
     def __init__(self, backbone, joints, size, freeze_bn=False, **kwargs):
         super().__init__(**kwargs)
-        layers = resnet(backbone, freeze_bn)
-        self.stem = Stem(layers)
-        self.trunk = Trunk(layers)
-        self.head = RegressionHead(joints, size)
+        self.stem = Stem(resnet(backbone, 'stem_', freeze_bn))
+        self.trunk = Trunk(resnet(backbone, 'stage0_', freeze_bn))
+        self.head = RegressionHead(joints, size, prefix='head_')
 
     def hybrid_forward(self, F, images):
         return [], [self.head(self.trunk(self.stem(images)))]

@@ -1,0 +1,39 @@
+"""Checks of what JSON files hold: kinds of values, and records field by field."""
+from pathlib import PurePosixPath
+
+from common.errors import InputError
+
+
+def is_name(value):
+    """A relative path that stays below its folder."""
+    if not isinstance(value, str) or not value.isprintable():
+        return False
+    path = PurePosixPath(value)
+    return path.name != '' and not path.is_absolute() and '..' not in path.parts
+
+
+def is_number(value):
+    """An int or a float, neither NaN nor infinite nor beyond any image."""
+    return type(value) in (int, float) and abs(value) < 1e9
+
+
+def check_records(path, kind, records, fields, optional=()):
+    """`check_record` of each in a list; they are called by their `kind` and their index."""
+    for index, record in enumerate(records):
+        check_record(path, f'{kind} {index}', record, fields, optional)
+
+
+def check_record(path, name, record, fields, optional=()):
+    """InputError if a record of the file `path` lacks a field, or has a bad one.
+
+    fields: {field: (function that says whether a value is good, what is right)}; others pass unchecked. optional: those
+    that may be absent.
+    """
+    if not isinstance(record, dict):
+        raise InputError(f'{path}: {name} should be an object with {", ".join(f for f in fields if f not in optional)}')
+    for field, (is_good, right) in fields.items():
+        if field not in record:
+            if field not in optional:
+                raise InputError(f'{path}: {name} has no "{field}"')
+        elif not is_good(record[field]):
+            raise InputError(f'{path}: {name} has a bad "{field}": it should be {right}')

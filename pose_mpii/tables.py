@@ -1,0 +1,145 @@
+"""Tables 2-7 and Figures 2 and 3 of the paper from results on the disk (`scripts/paper_tables.py`)."""
+from pathlib import Path
+
+from common import complexity, results, visualise
+from common.results import NOT_RUN, markdown
+from pose_mpii import heatmaps, paper
+from pose_mpii.pckh import ALPHAS, GROUPS
+from pose_mpii.skeleton import JOINTS
+
+TABLE2 = ('h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar')
+FIGURE3 = ('h1', 'r1', 'istar', 'i1')
+GRIDS = {                                     # title, folders (columns) with their headings, methods (rows)
+    'table3': ('Table 3: resolution of the image and of the heat maps',
+               {'a': '(a) 128 px, 32 x 32', 'b': '(b) 128 px, 16 x 16', 'c': '(c) 256 px, 64 x 64',
+                'd': '(d) 256 px, 32 x 32'}, ('h1', 'i1')),
+    'table4': ('Table 4: capacity of the network',
+               {'resnet18': 'ResNet-18', 'resnet50': 'ResNet-50', 'resnet101': 'ResNet-101'}, ('h1', 'r1', 'i1')),
+    'table5': ('Table 5: stages', {f'stages{n}': f'{n}' for n in (1, 2, 3, 4)}, ('h1', 'i1')),
+}
+
+
+class Section(results.Section):
+    """One family of experiments on one data set in the MPII layout."""
+
+    def score(self, cell, decoding=None):
+        """'PCKh@0.5 / PCKh@0.1 / AUC' of a cell by a decoding, or by the experiment's own."""
+        if not self.configuration(cell):
+            return '-'
+        seeds = [result if decoding is None else result['decodings'].get(decoding) for result in self.seeds(cell)]
+        if not seeds:
+            return NOT_RUN
+        if None in seeds:                     # a regression network has no other decodings
+            return '-'
+        return ' / '.join(results.mean_and_spread([seed[key] for seed in seeds])
+                          for key in ('PCKh@0.5', 'PCKh@0.1', 'AUC'))
+
+    def complexity(self, cell):
+        """(billions of multiply-accumulates, millions of parameters) as counted, as text."""
+        count = complexity.count(self.configuration(cell), len(JOINTS))
+        return f'{count["multiply_accumulates"] / 1e9:.1f}G', f'{count["parameters"] / 1e6:.0f}M'
+
+
+def _triple(values):
+    return ' / '.join(f'{value:.1f}' for value in values)
+
+
+def table2(section):
+    rows = [[paper.NAMES[method], section.score(f'table2/{method}'), section.score(f'table2/{method}', 'local'),
+             _triple(paper.SCORES[f'table2/{method}'])]
+            for method in TABLE2 if section.configuration(f'table2/{method}')]
+    return '### Table 2: methods\n\n' + markdown(['', 'ours', 'ours, local integral', 'paper'], rows)
+
+
+def grid(section, table):
+    """Tables 3, 4 and 5; None where the family has none of their experiments."""
+    title, columns, methods = GRIDS[table]
+    columns = {key: heading for key, heading in columns.items() if section.configuration(f'{table}/{key}/i1')}
+    if not columns:
+        return None
+    rows = []
+    for method in methods:
+        cells = [f'{table}/{column}/{method}' for column in columns]
+        name = paper.NAMES[method]
+        rows.append([name, *map(section.score, cells)])
+        rows.append([f'{name}, local integral', *(section.score(cell, 'local') for cell in cells)])
+        rows.append([f'{name}, paper', *(_triple(paper.SCORES[cell]) for cell in cells)])
+    rows = [row for row in rows if set(row[1:]) != {'-'}]
+    for row, name in zip(zip(*(section.complexity(f'{table}/{column}/i1') for column in columns)),
+                         ('multiply-accumulates', 'parameters')):
+        rows.append([f'I1, {name}', *row])
+    printed = [paper.COMPLEXITY.get(f'{table}/{column}') for column in columns]
+    if None not in printed:
+        rows.append(['paper, FLOPs', *(f'{giga}G' for giga, _ in printed)])
+        rows.append(['paper, params', *(f'{mega}M' for _, mega in printed)])
+    return f'### {title}\n\n' + markdown(['', *columns.values()], rows)
+
+
+def table6(section):
+    """Test split: our rows from the server's answers, results with the split `test`."""
+    rows = []
+    for name, values in paper.TABLE6.items():
+        label = paper.NAMES.get(name.rpartition('/')[2], name)
+        rows.append([f'{label}, paper' if label != name else name, *(f'{value:.1f}' for value in values)])
+        if label != name:
+            ours = [result for result in section.seeds(name) if result['split'] == 'test']
+            scores = [*ours[0]['joints'].values(), ours[0]['PCKh@0.5']] if ours else [None] * 8
+            rows.append([f'{label}, ours', *(NOT_RUN if value is None else f'{value:.1f}' for value in scores)])
+    return '### Table 6: PCKh@0.5 on the test split\n\n' + markdown(['', *GROUPS, 'Mean'], rows)
+
+
+def table7(section):
+    rows = []
+    for name, (score, size, mega, giga) in paper.TABLE7.items():
+        label = paper.NAMES.get(name.rpartition('/')[2], name)
+        rows.append([f'{label}, paper' if label != name else name, f'{score}', size, f'{mega}M', f'{giga}G'])
+        if label != name:
+            ours = [result for result in section.seeds(name) if result['split'] == 'test']
+            counted = section.complexity(name)
+            rows.append([f'{label}, ours', f'{ours[0]["PCKh@0.5"]:.1f}' if ours else NOT_RUN,
+                         ' x '.join(map(str, section.configuration(name).input.size)), counted[1], counted[0]])
+    return '### Table 7: accuracy and cost\n\n' + markdown(
+        ['', 'PCKh@0.5', 'image', 'parameters', 'multiply-accumulates'], rows)
+
+
+def figure3(section, path):
+    """Draw the PCKh curves of the section's H1, R1, I* and I1 (its first seeds); False where none has been run."""
+    runs = {method: section.seeds(f'table2/{method}') for method in FIGURE3}
+    curves = {paper.NAMES[method].replace('\\', ''): seeds[0]['curve'] for method, seeds in runs.items() if seeds}
+    if curves:
+        visualise.save_curves(path, ALPHAS, curves, 'alpha (fraction of the head size)', 'PCKh@alpha (%)')
+    return bool(curves)
+
+
+def figure2(section, data, path):
+    """Draw the heat maps of the section's H1 and I1; False where their best.params are not beside their results."""
+    runs = [section.seeds(f'table2/{method}') for method in ('h1', 'i1')]
+    networks = [(seeds[0]['path'].with_name('config.yaml'), seeds[0]['path'].with_name('best.params'))
+                for seeds in runs if seeds]
+    if len(networks) < 2 or not all(params.exists() for _, params in networks):
+        return False
+    heatmaps.main(['--data', str(data), '--people', '0,1,2', '--out', str(path),
+                   *(str(a) for network in networks for a in ('--network', *network))])
+    return True
+
+
+def write(found, out, data):
+    """Sections with Tables 2-7, as Markdown, of what `results.collect` found; their figures are written into `out`.
+
+    data: folder of the data set to draw Figure 2 on, or None. Figures drawn before are kept.
+    """
+    return '\n'.join(_write(section, out, data) for section in results.sections(found, 'mpii', Section))
+
+
+def _write(section, out, data):
+    parts = [section.title, table2(section), *(grid(section, table) for table in GRIDS)]
+    if section.configuration('table6/i1'):
+        parts += [table6(section), table7(section)]
+    stem = f'{section.family}_{section.data}'.replace('/', '_')
+    pictures = {'Figure 3: PCKh curves': out / f'figure3_{stem}.png',
+                'Figure 2: heat maps of H1 and I1': out / f'figure2_{stem}.jpg'}
+    figure3(section, pictures['Figure 3: PCKh curves'])
+    if data and Path(data).resolve().name == section.data:
+        figure2(section, data, pictures['Figure 2: heat maps of H1 and I1'])
+    parts += [f'### {title}\n\n![{title}]({path.name})\n' for title, path in pictures.items() if path.exists()]
+    return '\n'.join(part for part in [*parts, section.sources()] if part)

@@ -1,0 +1,51 @@
+"""Tables 2-8 and Figures 2 and 3 of the paper from results on the disk, the paper's figures beside ours.
+
+    sh scripts/paper_tables.sh [--results DIR ...] [--out DIR] [--data DIR]
+
+Reads every `test.json` below the folders of results and writes OUT/tables.md and OUT/figure3_*.png: sections for the
+paper's settings, where cells that nobody has run say so, and one for each other family of experiments (such as
+experiments/cpu/mpii) and data set there are results of. Several seeds of an experiment become mean and standard
+deviation. With --data, the folder of that data set, Figure 2 is drawn from the networks of H1 and I1 where their
+best.params lie beside their test.json.
+"""
+import sys
+from pathlib import Path
+
+if not __package__:                           # run as a file: make the project's root importable
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import pose_coco.tables
+import pose_mpii.tables
+from common import experiment, files, results
+from common.cli import run
+
+RESULTS = results.ROOT / 'results'
+TABLES = 'tables.md'
+LEGEND = '''# The paper's tables
+
+Written by `sh scripts/paper_tables.sh`. Cells of Tables 2 to 5 are PCKh@0.5 / PCKh@0.1 / AUC in percent on the
+validation split, of the epoch with the best AUC there; Table 8 has COCO's AP, of the epoch with the best AP. "local
+integral" is our decoding, the others the paper's. The paper's own figures are those of MPII and COCO at the settings
+of experiments/mpii and experiments/coco: other families of experiments and other data sets have them beside theirs to
+compare the order and the differences, not the values. The paper's "params" are the ResNets' with their classifiers;
+the networks with their deconvolutions have those counted here.
+'''
+
+
+def main(argv=None):
+    parser = experiment.parser(__doc__)
+    parser.add_argument('--results', nargs='+', default=[RESULTS], metavar='DIR',
+                        help='folders with results, later ones winning (default: the project\'s results/)')
+    parser.add_argument('--out', type=Path, default=RESULTS, metavar='DIR',
+                        help='where tables.md and the figures go (default: the project\'s results/)')
+    parser.add_argument('--data', metavar='DIR', help='the data set to draw Figure 2 on')
+    args = parser.parse_args(argv)
+    found = results.collect(args.results)
+    files.make_folder(args.out)
+    files.write_text(args.out / TABLES, '\n'.join([LEGEND, pose_mpii.tables.write(found, args.out, args.data),
+                                                   pose_coco.tables.write(found)]))
+    print(args.out / TABLES)
+
+
+if __name__ == '__main__':
+    run(main)

@@ -1,0 +1,381 @@
+"""The demo and Figure 2: what is drawn where, what is written, and what is refused."""
+import json
+
+import cv2
+import mxnet as mx
+import numpy as np
+import pytest
+from PIL import Image
+
+from common import checkpoint, config, experiment, grid, inference, visualise
+from common.cli import run
+from common.crop import crop_matrix, invert, transform_points
+from common.errors import InputError
+from common.images import read_crop
+from common.loader import Loader
+from pose_mpii import demo, heatmaps
+from pose_mpii.dataset import load_samples
+from pose_mpii.skeleton import FLIP_PAIRS, JOINTS, LIMBS, SIDES
+
+TINY = ('input.size=[64, 64]',)
+
+
+@pytest.fixture(scope='module')
+def experiments(root):
+    return root / 'experiments' / 'cpu' / 'mpii' / 'table2'
+
+
+@pytest.fixture(scope='module')
+def params(experiments, tmp_path_factory):
+    """Networks with random parameters: {'h1': .params, 'r1': .params}."""
+    folder = tmp_path_factory.mktemp('params')
+    paths = {name: folder / f'{name}.params' for name in ('h1', 'r1')}
+    for name, path in paths.items():
+        cfg = config.load(experiments / f'{name}.yaml', TINY)
+        checkpoint.save_parameters(experiment.network(cfg, len(JOINTS), [mx.cpu()]), path)
+    return paths
+
+
+@pytest.fixture
+def shown(experiments, params):
+    """A function that runs the demo on an image with options, of the H1 network or another, at 64 x 64."""
+    def shown(image, *options, network='h1'):
+        argv = ['--cfg', experiments / f'{network}.yaml', '--params', params[network], '--set', *TINY, image, *options]
+        demo.main([str(word) for word in argv])
+    return shown
+
+
+@pytest.fixture
+def photograph(tiny_data):
+    return tiny_data / 'images' / 'valid_000002.jpg'
+
+
+def joints_of(path):
+    return [np.array([[joint['x'], joint['y']] for joint in entry['joints']]) for entry in json.loads(path.read_text())]
+
+
+def rgb(path):
+    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+
+
+# --- crops ---------------------------------------------------------------------------------------------------------
+
+def test_the_whole_image_is_in_the_crop_and_keeps_its_proportions():
+    assert demo.crop_box(None, (100, 300, 3), (64, 64)) == (149.5, 49.5, 300, 300)
+    assert demo.crop_box(None, (100, 300, 3), (192, 256)) == (149.5, 49.5, 300, 400)
+    assert demo.crop_box((10, 20, 40, 80), (100, 300, 3), (64, 64)) == (29.5, 59.5, 80, 80)
+
+
+@pytest.mark.parametrize('side, tolerance', [(90, 0), (150, 6), (300, 6)])
+def test_a_cut_is_the_crop_of_training(tiny_data, tmp_path, side, tolerance):
+    path = tmp_path / 'x.jpg'                 # of a size that 2 and 4 do not divide
+    picture = cv2.resize(cv2.imread(str(tiny_data / 'images' / 'valid_000002.jpg')), (301, 303))
+    cv2.imwrite(str(path), picture, (cv2.IMWRITE_JPEG_QUALITY, 100))
+    box = (150.3, 161.1, side, side)
+    expected = read_crop(path, invert(crop_matrix(box, (64, 64))), (64, 64))
+    np.testing.assert_allclose(demo.cut(rgb(path), box, (64, 64)).astype(int), expected, atol=tolerance)
+
+
+def test_a_cut_of_a_large_box_skips_no_pixel():
+    stripes = np.zeros((640, 640, 3), np.uint8)
+    stripes[:, ::8] = 200                     # most lie between the crop's pixel centres
+    np.testing.assert_allclose(demo.cut(stripes, (319.5, 319.5, 640, 640), (64, 64)), 25, atol=1)
+
+
+# --- poses ---------------------------------------------------------------------------------------------------------
+
+class PeakNet:
+    """A network of stride 8 whose heat map of joint k is 1 at cell (k // 4, 2) and 0 elsewhere, whatever it sees."""
+
+    stride = 8
+
+    def __call__(self, images):
+        maps = np.zeros((len(images), len(JOINTS), 8, 8), np.float32)
+        for joint in range(len(JOINTS)):
+            maps[:, joint, 2, joint // 4] = 1
+        return [mx.nd.array(maps)], [mx.nd.zeros((len(images), len(JOINTS), 2))]
+
+
+def test_a_joint_lies_where_the_box_says(experiments):
+    cfg = config.load(experiments / 'h1.yaml', TINY)
+    images = ((name, np.zeros((200, 400, 3), np.uint8)) for name in range(11))
+    poses = list(demo.find_poses(cfg, PeakNet(), images, (100, 20, 128, 128), [mx.cpu()]))
+    assert [pose.label for pose in poses] == list(range(11))
+    # Two source pixels per input pixel: cell 3 covers the input's [24, 32), the source's [100 + 48, 100 + 64).
+    for pose in poses:
+        np.testing.assert_allclose(pose.joints[12], [100 + 55.5, 20 + 39.5], atol=1e-4)
+
+
+def test_confidence_is_the_share_of_the_mass_around_the_best_place():
+    maps = np.zeros((1, 4, 12, 16), np.float32)
+    maps[0, 0, 5, 5] = maps[0, 1, 2, 2] = maps[0, 1, 9, 13] = maps[0, 2, 0, 15] = 100
+    flat = 25 / (12 * 16)
+    np.testing.assert_allclose(inference.confidence(maps, 1.0, 2), [[1, 0.5, 1, flat]], rtol=1e-5)
+
+
+def test_an_integral_networks_map_has_its_joint_as_expectation(experiments):
+    cfg = config.load(experiments / 'i1.yaml', TINY)
+    net = experiment.network(cfg, len(JOINTS), [mx.cpu()])
+    maps, joints = inference.forward(net, np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), np.uint8),
+                                     [mx.cpu()])
+    shown = inference.pictured(cfg, maps)
+    np.testing.assert_allclose(shown.sum(axis=(2, 3)), 1, rtol=1e-5)
+    x = grid.to_pixels((shown.sum(axis=2) * np.arange(maps.shape[3])).sum(axis=2), net.stride)
+    np.testing.assert_allclose(x, joints[..., 0], atol=1e-3)
+    h1 = config.load(experiments / 'h1.yaml', TINY)
+    np.testing.assert_array_equal(inference.pictured(h1, maps), maps)
+
+
+# --- pictures ------------------------------------------------------------------------------------------------------
+
+def standing(size):
+    """Joints (16, 2) of somebody who stands in the middle of a square picture."""
+    x = [40, 42, 44, 56, 58, 60, 50, 50, 50, 50, 26, 30, 38, 62, 70, 74]
+    y = [92, 74, 54, 54, 74, 92, 54, 26, 20, 8, 56, 40, 27, 27, 40, 56]
+    return np.stack([x, y], axis=1) * size / 100
+
+
+def pose_of(size, scores):
+    return demo.Pose('x', np.zeros((size, size, 3), np.uint8), None, None, standing(size), np.asarray(scores))
+
+
+def test_right_and_left_have_their_colours_and_the_rest_is_untouched():
+    picture = demo.draw(pose_of(400, np.ones(16)))
+    for joint in range(16):
+        x, y = standing(400)[joint].astype(int)
+        expected = {'R': visualise.RIGHT, 'L': visualise.LEFT, 'M': visualise.MIDDLE}[SIDES[joint]]
+        assert tuple(picture[y, x]) == expected, JOINTS[joint]
+    right_shin, left_shin = picture[332, 164], picture[332, 236]
+    assert tuple(right_shin) == visualise.RIGHT and tuple(left_shin) == visualise.LEFT
+    assert not picture[:, :90].any() and not picture[:, 310:].any() and not picture[385:].any()
+
+
+def test_lines_are_as_thick_as_the_person_is_large():
+    widths = [demo.draw(pose_of(size, np.ones(16)))[int(0.83 * size), :size // 2, 0].sum() / visualise.RIGHT[0]
+              for size in (200, 800)]
+    assert widths[0] > 1.5 and 2.2 < widths[1] / widths[0] < 5
+
+
+def test_what_is_uncertain_is_faint():
+    scores = np.ones(16)
+    scores[0] = 0.2                           # the right ankle
+    faint, sure = demo.draw(pose_of(400, scores)), demo.draw(pose_of(400, np.ones(16)))
+    np.testing.assert_allclose(faint[332, 164], np.multiply(visualise.RIGHT, visualise.FAINT), atol=1)
+    np.testing.assert_array_equal(faint[:280], sure[:280])
+
+
+def test_an_unknown_pelvis_is_not_drawn_and_the_trunk_is_joined_without_it():
+    scores, joints = np.ones(16), standing(400)
+    scores[6] = 0.1
+    joints[6] = 390, 390
+    picture = demo.draw(pose_of(400, scores)._replace(joints=joints))
+    assert not picture[385:, 385:].any()
+    hip, shoulder = joints[2], joints[12]
+    x, y = ((hip + shoulder) / 2).astype(int)
+    assert tuple(picture[y, x]) == visualise.RIGHT
+
+
+def test_joints_that_are_nowhere_do_not_stop_the_drawing():
+    joints = standing(200)
+    joints[[0, 5, 10]] = np.nan, np.inf
+    joints[9] = 1e30
+    picture = visualise.draw_skeleton(np.zeros((200, 200, 3), np.uint8), joints, LIMBS, SIDES)
+    assert picture.any()
+
+
+@pytest.mark.parametrize('shape, cell', [((4, 6), (4, 1)), ((9, 9), (1, 7)), ((16, 16), (7, 7))])
+def test_the_hottest_pixel_is_the_cells_centre(shape, cell):
+    stride, (column, row) = 5, cell
+    heatmap = np.full(shape, -3, np.float32)
+    heatmap[row, column] = 0.01
+    picture = visualise.overlay(np.full((shape[0] * stride, shape[1] * stride, 3), 255, np.uint8), heatmap)
+    coldness = picture[..., 2].astype(int)    # of the hottest colour blue is the least part
+    y, x = np.unravel_index(coldness.argmin(), coldness.shape)
+    assert (x, y) == tuple(grid.to_pixels(np.array(cell), stride))
+    far = np.abs(np.add.outer(np.arange(picture.shape[0]) - y, np.zeros(picture.shape[1]))) > stride
+    assert (picture[far] == 255).all()
+
+
+def test_a_heat_map_counts_relative_to_its_own_maximum():
+    image = np.random.default_rng(1).integers(0, 256, (32, 32, 3), np.uint8)
+    heatmap = np.random.default_rng(2).random((4, 4)).astype(np.float32)
+    np.testing.assert_array_equal(visualise.overlay(image, heatmap), visualise.overlay(image, 8 * heatmap))
+    cold = visualise.overlay(image, -heatmap)
+    np.testing.assert_array_equal(cold[..., 0], cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+
+
+def test_a_labelled_grid_holds_its_pictures_in_their_places():
+    colours = [[(255, 0, 0), (0, 0, 255)], [(0, 255, 0), (255, 0, 255)]]
+    cells = [[np.full((10, 10, 3), colour, np.uint8) for colour in row] for row in colours]
+    picture = visualise.labelled(cells, [['one', 'two'], ['', '']], ['first', 'second'])
+    middles = [[np.argwhere((picture == colour).all(axis=2)).mean(axis=0) for colour in row] for row in colours]
+    (a, b), (c, d) = middles
+    assert b[1] - a[1] > 150 and d[1] - c[1] > 150 and c[0] - a[0] > 150 and abs(a[1] - c[1]) < 3
+    assert ((picture == 0).all(axis=2)).sum() > 100                             # text and frames
+
+
+# --- the program ---------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('network, flip', [('h1', False), ('h1', True), ('r1', False)])
+def test_a_photograph_gives_the_joints_of_the_test_program(shown, experiments, params, tiny_data, tmp_path, network,
+                                                           flip):
+    cfg = config.load(experiments / f'{network}.yaml', [*TINY, f'test.flip={str(flip).lower()}'])
+    net = experiment.load_network(cfg, len(JOINTS), params[network], [mx.cpu()])
+    samples = load_samples(tiny_data, 'valid')[2:3]
+    expected = inference.predict(cfg, net, Loader(samples, cfg.input.size, 1), [mx.cpu()], FLIP_PAIRS, '')[0]
+
+    cx, cy, w, h = samples[0].box
+    out, found = tmp_path / 'new' / 'pose.png', tmp_path / 'pose.json'
+    shown(samples[0].image, f'--box={cx - (w - 1) / 2:.6f},{cy - (h - 1) / 2:.6f},{w:.6f},{h:.6f}', '--out', out,
+          '--json', found, *['--flip-test'] * flip, network=network)
+    [entry] = json.loads(found.read_text())
+    assert entry['image'] == 'valid_000002.jpg' and [joint['name'] for joint in entry['joints']] == list(JOINTS)
+    np.testing.assert_allclose(joints_of(found)[0], expected[cfg.test.decode][0], atol=0.006)
+
+    before, after = rgb(samples[0].image), rgb(out)
+    assert before.shape == after.shape
+    low, high = joints_of(found)[0].min(axis=0) - 6, joints_of(found)[0].max(axis=0) + 6
+    y, x = np.nonzero((before != after).any(axis=2))
+    assert len(x) > 10 and low[0] < x.min() and x.max() < high[0] and low[1] < y.min() and y.max() < high[1]
+
+
+def test_a_photograph_is_upright(shown, photograph, tmp_path):
+    tagged = tmp_path / 'phone.jpg'
+    with Image.open(photograph) as image:
+        exif = image.getexif()
+        exif[0x112] = 6                       # a quarter turn clockwise to show it
+        image.crop((0, 0, 96, 60)).save(tagged, exif=exif, quality=95)
+    shown(tagged, '--out', tmp_path / 'out.png')
+    assert rgb(tmp_path / 'out.png').shape == (96, 60, 3)
+
+
+def test_a_folder(shown, photograph, tmp_path):
+    folder, out, found = tmp_path / 'in', tmp_path / 'out', tmp_path / 'found.json'
+    folder.mkdir()
+    image = cv2.imread(str(photograph))
+    for index, name in enumerate(('b.jpg', 'a.PNG', 'c.bmp')):
+        cv2.imwrite(str(folder / name), image[:, index:])
+    (folder / 'notes.txt').write_text('no image')
+    shown(folder, '--out', out, '--json', found)
+    assert sorted(path.name for path in out.iterdir()) == ['a.PNG', 'b.jpg', 'c.bmp.png']
+    assert [entry['image'] for entry in json.loads(found.read_text())] == ['a.PNG', 'b.jpg', 'c.bmp']
+    assert rgb(out / 'c.bmp.png').shape == (96, 94, 3)
+
+
+@pytest.mark.parametrize('suffix', ['.avi', '.mp4'])
+def test_a_video(shown, tmp_path, suffix):
+    source, out, found = tmp_path / f'in{suffix}', tmp_path / f'out{suffix}', tmp_path / 'found.json'
+    pictures = [np.full((80, 64, 3), 20 + 10 * index, np.uint8) for index in range(20)]
+    demo.write_video(source, 12.5, pictures)
+    shown(source, '--out', out, '--json', found, '--cpus', '2')
+    (before, rate), (after, same_rate) = demo.open_video(source), demo.open_video(out)
+    before, after = list(before), list(after)
+    assert rate == same_rate == 12.5 and len(before) == len(after) == 20
+    assert [entry['image'] for entry in json.loads(found.read_text())] == list(range(20))
+    for (index, frame), (_, drawn), joints in zip(before, after, joints_of(found)):
+        assert abs(np.median(drawn) - np.median(frame)) < 5                     # the frames are in order
+        x, y = np.clip(np.round(joints[0]).astype(int), 0, (63, 79))
+        around = np.s_[max(y - 3, 0):y + 4, max(x - 3, 0):x + 4]
+        assert np.abs(drawn[around].astype(int) - frame[around]).max() > 20
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(['found.json', f'in{suffix}', f'out{suffix}'])
+
+
+def test_heat_maps_of_a_photograph(shown, photograph, tmp_path):
+    shown(photograph, '--out', tmp_path / 'pose.png', '--heatmaps', tmp_path / 'maps.png')
+    height, width = rgb(tmp_path / 'maps.png').shape[:2]
+    assert height > 800 and width > 800       # 4 x 4 maps
+
+
+@pytest.mark.parametrize('image, options, told', [
+    ('gone.jpg', (), 'gone.jpg: no such file or folder'),
+    ('text.txt', (), 'text.txt: expected a folder, a photograph ('),
+    ('text.jpg', (), 'text.jpg: not an image that can be decoded'),
+    ('cut.jpg', (), 'cut.jpg: this JPEG is truncated'),
+    ('empty', ('--out', 'x'), 'empty: no image in this folder'),
+    ('text.mp4', ('--out', 'x.mp4'), 'text.mp4: not a video that can be decoded'),
+    ('text.avi', ('--out', 'x.mp4'), 'text.avi: not a video that can be decoded'),
+    ('good.avi', (), '--out out.png: videos are written as .mp4 or .avi'),
+    ('good.avi', ('--out', 'x.mp4', '--heatmaps', 'y.png'), '--heatmaps y.png: is for a single photograph'),
+    ('good.jpg', ('--out', 'x.gif'), 'x.gif: pictures are written as .png or .jpg'),
+    ('good.jpg', ('--out', 'good.jpg'), '--out good.jpg: would overwrite what is read'),
+    ('good.jpg', ('--out', 'text.txt/x.png'), 'text.txt: cannot create this folder'),
+    ('good.jpg', ('--heatmaps', 'y.pdf'), 'y.pdf: pictures are written as'),
+    ('good.jpg', ('--box', '1,2,3'), '--box 1,2,3: expected x,y,w,h'),
+    ('good.jpg', ('--box', 'a,2,3,4'), '--box a,2,3,4: expected x,y,w,h'),
+    ('good.jpg', ('--box', ''), '--box : expected x,y,w,h'),
+    ('good.jpg', ('--box', '0,0,nan,5'), '--box 0,0,nan,5: expected x,y,w,h'),
+    ('good.jpg', ('--box', '10,10,0,5'), '--box 10,10,0,5: expected x,y,w,h'),
+    ('good.jpg', ('--box', '96,0,20,20'), '--box 96,0,20,20: expected a part of the image, which has 96 x 96 pixels'),
+    ('good.jpg', ('--box=-30,0,30,20',), '--box -30,0,30,20: expected a part of the image'),
+    ('good.jpg', ('--box', '0,0,1e9,1e9'), 'expected a part of the image')])
+def test_bad_input(shown, photograph, tmp_path, monkeypatch, capfd, image, options, told):
+    monkeypatch.chdir(tmp_path)
+    for name in ('text.txt', 'text.jpg', 'text.mp4', 'text.avi'):
+        (tmp_path / name).write_text('no picture')
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'good.jpg').write_bytes(photograph.read_bytes())
+    (tmp_path / 'cut.jpg').write_bytes(photograph.read_bytes()[:-300])
+    demo.write_video(tmp_path / 'good.avi', 10, [np.zeros((64, 64, 3), np.uint8)] * 3)
+    with pytest.raises(SystemExit) as end:
+        run(lambda: shown(image, '--out', 'out.png', *options))
+    lines = [line for line in capfd.readouterr().err.replace('\r', '\n').splitlines() if line.strip()]
+    assert end.value.code == 2 and lines[-1].startswith('error: ') and told in lines[-1]
+    assert all(line.startswith('demo: ') for line in lines[:-1])                # the progress bar
+    assert not (tmp_path / 'out.png').exists() and not (tmp_path / 'x.mp4').exists()
+
+
+def test_a_regression_network_has_no_heat_maps(shown, photograph, tmp_path):
+    with pytest.raises(InputError, match='regression network'):
+        shown(photograph, '--out', tmp_path / 'x.png', '--heatmaps', tmp_path / 'y.png', network='r1')
+
+
+# --- Figure 2 ------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def figure2(experiments, params, tiny_data, tmp_path):
+    """A function that runs the program for Figure 2 with options, of H1 and I1 at their own size."""
+    def figure2(*options, networks=('h1', 'i1')):
+        named = [word for name in networks
+                 for word in ('--network', experiments / f'{name}.yaml', params.get(name, params['h1']))]
+        argv = ['--data', tiny_data, '--out', tmp_path / 'figure2.png', *named, *options]
+        heatmaps.main([str(word) for word in argv])
+        return rgb(tmp_path / 'figure2.png')
+    return figure2
+
+
+def test_figure_2_has_a_row_a_joint_and_columns_for_each_person(figure2):
+    height, width = figure2('--people', '1,6').shape[:2]
+    assert 3 < height / 200 < 3.4 and 6 < width / 200 < 6.5
+
+
+def test_figure_2_shows_the_annotated_joint_and_each_networks_map(tiny_data):
+    samples = load_samples(tiny_data, 'valid')[:1]
+    maps = np.zeros((2, 1, len(JOINTS), 8, 8), np.float32)
+    maps[0, 0, 5, 0, 0] = maps[1, 0, 5, 7, 7] = 1
+    joints = transform_points(crop_matrix(samples[0].box, heatmaps.SIZE), samples[0].joints)
+    both = heatmaps.figure(samples, [5], ['A', 'B'], list(maps))
+    swapped = heatmaps.figure(samples, [5], ['A', 'B'], list(maps[::-1]))
+    third = both.shape[1] // 3
+    np.testing.assert_array_equal(both[:, :third], swapped[:, :third])          # the photograph
+    assert (both[:, third:2 * third] != swapped[:, third:2 * third]).any()
+    hidden = heatmaps.figure([samples[0]._replace(visible=np.zeros(len(JOINTS)))], [5], ['A', 'B'], list(maps))
+    y, x = np.argwhere((both != hidden).any(axis=2)).mean(axis=0)
+    left, scale = 24, 200 / 256               # the row's label, and pixels of the figure per pixel of the crop
+    assert abs(x - left - joints[5, 0] * scale) < 8 and abs(y - 25 - joints[5, 1] * scale) < 8
+
+
+@pytest.mark.parametrize('options, told', [
+    (('--people', '3,8'), '--people 3,8: expected numbers below 8'),
+    (('--people', '-1'), '--people -1: expected'),
+    (('--people', 'all'), '--people all: expected'),
+    (('--joints', 'right ankle,nose'), "unknown joint 'nose'"),
+    (('--split', 'other'), 'other.json: no such file'),
+    (('--out', 'x.pdf'), 'x.pdf: pictures are written as')])
+def test_figure_2_with_bad_input(figure2, options, told):
+    with pytest.raises(InputError, match=told):
+        figure2(*options)
+
+
+def test_figure_2_is_of_heat_maps(figure2):
+    with pytest.raises(InputError, match='a regression network has no heat maps'):
+        figure2(networks=('h1', 'r1'))

@@ -1,0 +1,61 @@
+"""Every file below experiments/: it loads, starts from what is there, trains a step and is evaluated."""
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from common import config, experiment, runtime
+from common.losses import PoseLoss
+from common.trainer import LossGraph, optimizer, train_step
+from pose_coco import train as coco
+from pose_mpii import train as mpii
+
+EXPERIMENTS = Path(__file__).resolve().parents[1] / 'experiments'
+
+
+def is_whole(path):
+    """Files without a base are lines that others share; but for MPII's own base, they are no experiments."""
+    return 'base:' in path.read_text() or path == EXPERIMENTS / 'mpii/base.yaml'
+
+
+WHOLE = [path for path in sorted(EXPERIMENTS.rglob('*.yaml')) if is_whole(path)]
+NAMED_BY_PATH = [path for path in WHOLE if 'name:' not in path.read_text()]
+
+
+@pytest.fixture(scope='session')
+def programs(tiny_data, tiny_coco):
+    """{data set: (training program, folder of a tiny data set, scores that may not fall)}."""
+    return {'mpii': (mpii, tiny_data, ('PCKh@0.1', 'PCKh@0.5')), 'coco': (coco, tiny_coco, ('AP75', 'AP', 'AP50'))}
+
+
+def name_of(path):
+    return str(path.relative_to(EXPERIMENTS).with_suffix(''))
+
+
+@pytest.mark.parametrize('path', WHOLE, ids=name_of)
+def test_it_loads_and_what_it_starts_from_is_there(path):
+    cfg = config.load(path)
+    if path in NAMED_BY_PATH:
+        assert cfg.name == name_of(path)
+    else:                                     # the same network in another table: trained once
+        assert config.differences(cfg, config.load(EXPERIMENTS / f'{cfg.name}.yaml')) == {}
+    if cfg.train.start_from:
+        first = config.load(path.with_name(f'{cfg.train.start_from}.yaml'))
+        assert (first.network, first.input) == (cfg.network, cfg.input), 'the parameters would not fit'
+        assert first.loss.joint == 'none'
+
+
+@pytest.mark.parametrize('path', NAMED_BY_PATH, ids=name_of)
+def test_it_trains_a_step_and_is_evaluated(path, programs):
+    cfg = config.load(path, ['train.batch_size=2', 'test.batch_size=4'])
+    program, data, increasing = programs[cfg.data.set]
+    contexts = [mx.cpu()]
+    runtime.seed_everything(0)
+    net = experiment.network(cfg, len(program.JOINTS), contexts)
+    graph, trainer = LossGraph(net, PoseLoss(cfg, net.stride)), optimizer(net)
+    loss = sum(train_step(graph, trainer, next(program.training_loader(cfg, data).batches(1)), contexts)).asnumpy()
+    assert np.isfinite(loss).all() and (loss > 0).tolist() == [cfg.loss.heatmap != 'none', cfg.loss.joint != 'none']
+    metrics = program.validation(cfg, data, cfg.data.valid, contexts)(net)
+    scores = [0, *(metrics[key] for key in increasing), 100]
+    assert scores == sorted(scores)

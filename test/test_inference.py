@@ -1,0 +1,62 @@
+"""Which stage counts, and the flip test."""
+import mxnet as mx
+import numpy as np
+import pytest
+
+from common import config, experiment, inference
+from common.crop import mirrored_order
+from common.loader import Loader
+from pose_mpii import test as program
+from pose_mpii.dataset import load_samples
+from pose_mpii.layout import ground_truth_file, read_ground_truth
+from pose_mpii.skeleton import FLIP_PAIRS
+
+CPU = [mx.cpu()]
+
+
+def network(root, experiment_file, *overrides):
+    cfg = config.load(root / f'experiments/cpu/mpii/{experiment_file}.yaml', ['input.size=[64, 64]', *overrides])
+    return cfg, experiment.network(cfg, 16, CPU)
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+
+
+@pytest.mark.parametrize('stage, index', [(0, -1), (1, 0), (2, 1), (3, 2)])
+def test_the_stage_asked_for_counts(root, images, stage, index):
+    cfg, net = network(root, 'table5/stages3/i1', f'test.stage={stage}')
+    heatmaps, joints = net(mx.nd.array(images, dtype=np.uint8))
+    found = inference.infer(cfg, net, images, CPU, FLIP_PAIRS)
+    np.testing.assert_array_equal(found[0], heatmaps[index].asnumpy())
+    np.testing.assert_array_equal(found[1], joints[index].asnumpy())
+
+
+@pytest.mark.parametrize('method', ['h1', 'r1', 'i1'])
+def test_with_the_flip_test_a_mirrored_image_gives_the_mirrored_result(root, images, method):
+    cfg, net = network(root, f'table2/{method}', 'test.flip=true')
+    for parameter in net.collect_params('.*final.*weight').values():           # far from the flat maps of the start
+        parameter.set_data(mx.nd.random.normal(scale=0.1, shape=parameter.shape))
+    swap = mirrored_order(FLIP_PAIRS, 16)
+    heatmaps, joints = inference.infer(cfg, net, images, CPU, FLIP_PAIRS)
+    mirrored_maps, mirrored = inference.infer(cfg, net, images[:, :, ::-1], CPU, FLIP_PAIRS)
+    np.testing.assert_allclose(mirrored[:, swap] * [-1, 1] + [63, 0], joints, atol=1e-4)
+    if heatmaps is not None:
+        np.testing.assert_array_equal(mirrored_maps[:, swap, :, ::-1], heatmaps)
+    plain = inference.forward(net, images, CPU)[1]
+    assert np.abs(plain - joints).max() > 0.01
+
+
+def test_predicting_mirrors_and_selects_as_inferring_does(root, tiny_data):
+    """Through JPEGs, batches and the way back to the photographs."""
+    cfg, net = network(root, 'table5/stages2/i1', 'test.flip=true', 'test.stage=1')
+    samples = load_samples(tiny_data, 'valid')
+    truth = read_ground_truth(ground_truth_file(tiny_data, 'valid'), len(samples))
+    batch = next(Loader(samples, (64, 64), len(samples)).batches())
+    heatmaps, joints = inference.infer(cfg, net, batch.images, CPU, FLIP_PAIRS)
+    predictions, results = program.score(cfg, net, Loader(samples, (64, 64), 3), truth, CPU, 'test')
+    for method in ('argmax', 'integral'):
+        expected = inference.locate(cfg, net, heatmaps, joints, method, batch.matrices)
+        np.testing.assert_allclose(predictions[method], expected, atol=1e-3)
+    assert results.keys() == predictions.keys()

@@ -1,0 +1,153 @@
+"""The paper's figures and how ours come to stand beside them."""
+import json
+
+import numpy as np
+import pytest
+
+from common import config, experiment, files, results
+from common.errors import InputError
+from pose_coco import paper as coco_paper
+from pose_mpii import paper
+from pose_mpii.pckh import pckh
+from scripts import paper_tables
+
+CPU = 'experiments/cpu/mpii'
+
+
+def result(root, cell, error, seed=0, data='photographs', split='valid'):
+    """A test's JSON for ten people whose predictions are all `error` heads off."""
+    joints, visible = np.zeros((10, 16, 2)), np.ones((10, 16))
+    boxes = np.tile([[0.0, 0], [100, 0]], (10, 1, 1))
+    scores = pckh(joints + [60 * error, 0], joints, visible, boxes)
+    cfg = config.load(root / CPU / f'{cell}.yaml', [f'train.seed={seed}'])
+    return {**scores, 'decodings': {'local': scores}, **experiment.provenance(cfg, f'data/{data}', split)}
+
+
+@pytest.fixture
+def written(root, tmp_path):
+    """A function that writes results and returns the tables made from them."""
+    def write(*found):
+        for number, one in enumerate(found):
+            files.make_folder(tmp_path / 'in' / str(number))
+            files.write_json(tmp_path / 'in' / str(number) / 'test.json', one)
+        paper_tables.main(['--results', str(tmp_path / 'in'), '--out', str(tmp_path / 'out')])
+        return (tmp_path / 'out' / 'tables.md').read_text()
+    return write
+
+
+def row(text, name, section='cpu/mpii'):
+    """The cells of the first row of this name in a section."""
+    lines = text.partition(f'## experiments/{section}')[2].splitlines()
+    return next([cell.strip() for cell in line.split('|')[2:-1]] for line in lines if line.startswith(f'| {name} |'))
+
+
+def test_the_papers_figures_satisfy_what_its_text_says():
+    def drop(one, other, method):
+        return np.subtract(paper.SCORES[f'{one}/{method}'], paper.SCORES[f'{other}/{method}'])
+
+    # "the improvement of I1 from H1 is +0.5 on PCKh@0.5, but +12.1 on PCKh@0.1 ... on AUC (+5.4)"
+    improvement = np.subtract(paper.SCORES['table2/i1'], paper.SCORES['table2/h1'])
+    assert improvement == pytest.approx((0.5, 12.1, 5.4))
+    assert (paper.SCORES['table2/h3'][2], paper.SCORES['table2/i3'][2]) == (46.3, 57.7)
+    # "(c to d) ... I1 only drops 0.6 in AUC while H1 drops 4.8"; a to b 3.5 and 12.5; d to b 11.1 and 18.8
+    for one, other, i1, h1 in (('c', 'd', 0.6, 4.8), ('a', 'b', 3.5, 12.5), ('d', 'b', 11.1, 18.8)):
+        assert drop(f'table3/{one}', f'table3/{other}', 'i1')[2] == pytest.approx(i1)
+        assert drop(f'table3/{one}', f'table3/{other}', 'h1')[2] == pytest.approx(h1)
+
+
+@pytest.mark.parametrize('one, other', [('table2', 'table3/d'), ('table2', 'table4/resnet50'),
+                                        ('table2', 'table5/stages1')])
+def test_the_paper_prints_one_network_in_several_tables(one, other):
+    for method in ('h1', 'i1'):
+        assert paper.SCORES[f'{one}/{method}'] == paper.SCORES[f'{other}/{method}']
+
+
+def test_every_cell_of_the_paper_is_an_experiment_and_the_other_way_round(root):
+    cells = {*paper.SCORES, *(name for name in paper.TABLE6 if name.startswith('table6/'))}
+    found = {str(path.relative_to(root / 'experiments/mpii').with_suffix(''))
+             for path in (root / 'experiments/mpii').glob('table*/**/*.yaml')}
+    assert cells == found - {'table3/a/setting', 'table3/b/setting', 'table3/c/setting', 'table6/trainval'}
+
+
+def test_every_row_of_ours_in_table_8_is_an_experiment_and_the_other_way_round(root):
+    found = {str(path.relative_to(root / 'experiments/coco').with_suffix(''))
+             for path in (root / 'experiments/coco').glob('table*/*.yaml')}
+    assert found == {name for name in coco_paper.TABLE8 if results.cell(name)}
+
+
+def coco_result(root, ap, split='val2017', boxes='annotated boxes', seed=0, method='i1'):
+    """A test's JSON with one score in every column, 1 more by the local integral."""
+    cfg = config.load(root / f'experiments/cpu/coco/table8/{method}.yaml', [f'train.seed={seed}'])
+    scores = {'AP': ap, 'AP50': ap, 'AP75': ap, 'APM': None, 'APL': ap}
+    local = {column: value if value is None else value + 1 for column, value in scores.items()}
+    return {**scores, 'decodings': {'integral': scores, 'local': local}, 'boxes': boxes,
+            **experiment.provenance(cfg, 'data/photographs', split)}
+
+
+def test_table_8_has_the_papers_rows_and_ours(root, written):
+    text = written(coco_result(root, 50.0), coco_result(root, 52.0, seed=1))
+    section = 'cpu/coco on photographs'
+    assert row(text, 'I1, paper', section) == ['ResNet-101 (256 x 256)', 'test-dev', '67.8', '88.2', '74.8', '63.9',
+                                               '74.0']
+    ours = ['51.0 ± 1.4'] * 3 + ['-', '51.0 ± 1.4']
+    assert row(text, 'I1, ours', section) == ['ResNet-18 (128 x 128)', 'val2017, annotated boxes', *ours]
+    assert row(text, 'I1, ours, local integral', section)[2] == '52.0 ± 1.4'
+    assert row(text, 'H1, ours', section) == ['ResNet-18 (128 x 128)', '', *['not run'] * 5]
+    assert row(text, 'He et al. (Mask R-CNN), 2017', 'coco')[2] == '63.1'
+    assert row(text, 'I1, ours', 'coco') == ['ResNet-101 (256 x 256)', '', *['not run'] * 5]
+
+
+def test_results_with_other_boxes_are_another_row(root, written):
+    text = written(coco_result(root, 50.0), coco_result(root, 40.0, boxes='detections.json', seed=1))
+    rows = [line for line in text.splitlines() if line.startswith('| I1, ours |')]
+    assert [line.split('|')[3:5] for line in rows[-2:]] == [[' val2017, annotated boxes ', ' 50.0 '],
+                                                          [' val2017, detections.json ', ' 40.0 ']]
+
+
+def test_each_data_set_has_its_own_tables(root, written):
+    text = written(result(root, 'table2/h1', 0.2), coco_result(root, 50.0))
+    headings = [line for line in text.splitlines() if line.startswith('#')]
+    assert headings.count('### Table 2: methods') == 2 and headings.count('### Table 8: COCO') == 2
+    assert '## experiments/cpu/mpii on photographs' in headings and '## experiments/cpu/coco on photographs' in headings
+
+
+def test_a_result_stands_in_every_table_that_has_its_network(root, written):
+    text = written(result(root, 'table2/i1', 0.2), result(root, 'table3/a/h1', 0.05))
+    assert row(text, 'I1') == ['100.0 / 0.0 / 60.8', '100.0 / 0.0 / 60.8', '87.3 / 29.3 / 58.3']
+    table3, table4, table5 = (text.partition('cpu/mpii')[2].partition(f'Table {n}')[2] for n in (3, 4, 5))
+    assert '| I1 | not run | 100.0 / 0.0 / 60.8 |' in table3
+    assert '| H1 | 100.0 / 100.0 / 90.2 | not run |' in table3
+    assert '| I1 | 100.0 / 0.0 / 60.8 | not run |' in table4
+    assert '| I1 | 100.0 / 0.0 / 60.8 | not run | not run | not run |' in table5
+
+
+def test_several_seeds_give_mean_and_spread(root, written):
+    text = written(result(root, 'table2/h1', 0.2, seed=0), result(root, 'table2/h1', 0.3, seed=1))
+    areas = [100 * sum(alpha >= error for alpha in np.arange(51) / 100) / 51 for error in (0.2, 0.3)]
+    assert row(text, 'H1')[0] == f'100.0 ± 0.0 / 0.0 ± 0.0 / {np.mean(areas):.1f} ± {np.std(areas, ddof=1):.1f}'
+
+
+def test_data_sets_are_kept_apart_and_the_papers_setting_says_what_is_not_run(root, written):
+    text = written(result(root, 'table2/h1', 0.2), result(root, 'table2/h1', 0.05, data='drawings'))
+    assert row(text, 'H1', 'cpu/mpii on photographs')[0] == '100.0 / 0.0 / 60.8'
+    assert row(text, 'H1', 'cpu/mpii on drawings')[0] == '100.0 / 100.0 / 90.2'
+    assert row(text, 'H1', 'mpii')[0] == 'not run'
+    assert row(text, 'MS-I1, ours', 'mpii')[-1] == 'not run'
+
+
+def test_complexity_is_counted(written, root):
+    counted = row(written(result(root, 'table2/h1', 0.2)), 'I1, multiply-accumulates', 'mpii')
+    assert counted == ['1.8G', '1.5G', '7.2G', '6.1G']               # the paper prints 1.8, 1.5, 7.3 and 6.2
+
+
+def test_a_curve_is_drawn(root, written, tmp_path):
+    written(result(root, 'table2/h1', 0.2))
+    assert (tmp_path / 'out/figure3_cpu_mpii_photographs.png').read_bytes()[:4] == b'\x89PNG'
+
+
+def test_files_that_are_not_results_are_named(tmp_path):
+    (tmp_path / 'test.json').write_text(json.dumps({'PCKh@0.5': 3}))
+    with pytest.raises(InputError, match=r'test.json: has no "experiment"'):
+        results.collect([tmp_path])
+    with pytest.raises(InputError, match='no such folder'):
+        results.collect([tmp_path / 'none'])
