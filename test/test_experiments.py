@@ -5,7 +5,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from common import config, experiment, runtime
+from common import complexity, config, experiment, runtime
 from common.losses import PoseLoss
 from common.trainer import LossGraph, optimizer, train_step
 from pose_coco import train as coco
@@ -48,8 +48,9 @@ def test_it_loads_and_what_it_starts_from_is_there(path):
 
 @pytest.mark.parametrize('path', NAMED_BY_PATH, ids=name_of)
 def test_it_trains_a_step_and_is_evaluated(path, programs):
-    cfg = config.load(path, ['train.batch_size=2', 'test.batch_size=4'])
+    cfg = config.load(path, ['train.batch_size=2', 'test.batch_size=8', 'input.size=[64, 64]'])
     program, data, increasing = programs[cfg.data.set]
+    assert complexity.count(config.load(path), len(program.JOINTS))['multiply_accumulates'] > 1e8   # in its own size
     contexts = [mx.cpu()]
     runtime.seed_everything(0)
     net = experiment.network(cfg, len(program.JOINTS), contexts)
