@@ -46,7 +46,13 @@ def test_it_loads_and_what_it_starts_from_is_there(path):
         assert first.loss.joint == 'none'
 
 
-@pytest.mark.parametrize('path', NAMED_BY_PATH, ids=name_of)
+def marked(path):
+    """The largest networks, which take ten seconds each, wait for --all."""
+    n = config.load(path).network
+    return pytest.param(path, marks=pytest.mark.long) if n.stages > 2 or n.backbone == 'resnet101' else path
+
+
+@pytest.mark.parametrize('path', map(marked, NAMED_BY_PATH), ids=name_of)
 def test_it_trains_a_step_and_is_evaluated(path, programs):
     cfg = config.load(path, ['train.batch_size=2', 'test.batch_size=8', 'input.size=[64, 64]'])
     program, data, increasing = programs[cfg.data.set]
