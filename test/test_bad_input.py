@@ -212,7 +212,7 @@ def test_training_skips_bad_images_and_counts_them(program, data, tmp_path):
     assert code == 0 and ', 3 unreadable images skipped\n' in output.out
     assert all(output.err.count(f'warning: {path}: ') == 1 for path in bad)
     [log] = (tmp_path / 'out').rglob('log.jsonl')
-    assert 0 < json.loads(log.read_text())['heatmap_loss'] < 1
+    assert 0 < json.loads(log.read_text())['heatmap_loss'] < 64
 
 
 def test_training_without_a_single_good_image_fails(refused, data):
