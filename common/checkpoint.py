@@ -1,24 +1,27 @@
 """Parameters on the disk: networks' `.params`, and the state of a run from which it resumes exactly.
 
-A state is one `.params` file too (no pickle): the parameters, Adam's two moments for each, and a JSON text. Nothing
-else is needed, since every random number of a run follows from the seed, the epoch and the sample (`loader.py`).
+A state is one `.params` file too (no pickle): the parameters, Adam's two moments for each, every device's running
+statistics, and a JSON text. Nothing else is needed, since every random number of a run follows from the seed, the epoch
+and the sample (`loader.py`).
 """
 import json
-import struct
-from pathlib import Path
 
 import mxnet as mx
 import numpy as np
 
-from common import files, released
+from common import files, params, released
 from common.errors import InputError
-
-MAGIC = 0x112                                 # the first eight bytes of every NDArray list MXNet writes
 
 
 def parameters(net):
     """The network's parameters by structural name ('stem.conv1.weight'), as `save_parameters` writes them."""
     return net._collect_params_with_prefix()
+
+
+def statistics(net):
+    """The running statistics of batch normalisation among them, which each device gathers for itself."""
+    return {name: parameter for name, parameter in parameters(net).items()
+            if name.endswith(('running_mean', 'running_var'))}
 
 
 def save_parameters(net, path):
@@ -43,22 +46,8 @@ def _write(path, arrays):
 
 def read_arrays(path):
     """{name: NDArray} of a `.params` file; InputError if the file is not one."""
-    try:
-        with open(path, 'rb') as file:
-            head = file.read(24)              # magic, reserved, number of arrays
-        magic, _, count = struct.unpack('<QQQ', head) if len(head) == 24 else (None, None, None)
-        if magic != MAGIC:
-            raise InputError(f'{path}: not an MXNet .params file')
-        if count > Path(path).stat().st_size:                  # MXNet would allocate them all
-            raise InputError(f'{path}: damaged, not a complete MXNet .params file')
-        arrays = mx.nd.load(str(path))
-    except OSError as error:
-        raise InputError(f'{path}: cannot be read ({error.strerror})') from None
-    except (mx.MXNetError, UnicodeDecodeError):           # the latter in a name
-        raise InputError(f'{path}: damaged, not a complete MXNet .params file') from None
-    if not isinstance(arrays, dict):
-        raise InputError(f'{path}: its arrays have no names; expected the parameters of a network')
-    return arrays
+    arrays = params.read(path)
+    return {name: mx.nd.array(arrays[name], dtype=arrays.pop(name).dtype) for name in list(arrays)}
 
 
 def load_parameters(net, path, contexts, partly=False):
@@ -77,6 +66,9 @@ def save_state(path, net, trainer, state):
     for index, name in _trained(net, trainer):
         if index in moments:
             arrays[f'mean:{name}'], arrays[f'variance:{name}'] = moments[index]
+    for name, parameter in statistics(net).items():
+        copies = [copy.as_in_context(mx.cpu()) for copy in parameter.list_data()]
+        arrays[f'devices:{name}'] = mx.nd.stack(*copies)
     state = dict(state, updates=trainer.optimizer.num_update)
     arrays['json'] = mx.nd.array(np.frombuffer(json.dumps(state).encode(), np.uint8), dtype=np.uint8)
     _write(path, arrays)
@@ -92,6 +84,11 @@ def load_state(path, net, trainer, contexts):
         raise InputError(f'{path}: not the state of a run') from None
     saved = {name.partition(':')[2]: array for name, array in arrays.items() if name.startswith('parameter:')}
     released.load(parameters(net), saved, path, contexts)
+    for name, parameter in statistics(net).items():
+        copies = arrays.get(f'devices:{name}', ())
+        if len(copies) == len(contexts):      # with another number of devices, all keep the first one's
+            for own, copy in zip(parameter.list_data(), copies):
+                own[:] = copy
     optimizer = trainer.optimizer
     optimizer.num_update = updates
     for device, updater in zip(contexts, trainer._updaters):

@@ -1,16 +1,20 @@
 """What every program of the project does around its `main`."""
+import signal
 import sys
 
-from common.errors import InputError
+from common.errors import InputError, Terminated
 
 
 def run(main):
-    """Call `main()` and exit: 0 when it returns, 2 with one line for an InputError, 130 for Ctrl-C."""
+    """Call `main()` and exit: 0 when it returns, 2 with one line for an InputError, 128 + its number for a signal."""
     try:
         main()
     except InputError as error:
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2)
+    except Terminated as error:
+        print(f'ended by {signal.Signals(error.signal).name}: {error}', file=sys.stderr)
+        sys.exit(128 + error.signal)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         sys.exit(130)

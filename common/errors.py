@@ -1,4 +1,4 @@
-"""The one exception for everything a user can get wrong."""
+"""The one exception for everything a user can get wrong, and the one for being asked to end."""
 
 
 class InputError(Exception):
@@ -7,3 +7,11 @@ class InputError(Exception):
     The message is one line: it names the file, key or value and says what would be right. Programs print it
     without a traceback and exit with code 2 (`common.cli.run`).
     """
+
+
+class Terminated(Exception):
+    """A signal ended the run; its work is saved where the one-line message says. Exit code 128 + signal."""
+
+    def __init__(self, signal, message):
+        super().__init__(message)
+        self.signal = signal

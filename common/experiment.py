@@ -1,5 +1,6 @@
 """What training and testing share on every data set: options, networks with their parameters, phases, the report."""
 import argparse
+import gc
 import subprocess
 from pathlib import Path
 
@@ -94,13 +95,16 @@ def load_network(cfg, joints, params, contexts):
 
 
 def training_loader(cfg, samples, flip_pairs, shard=(0, 1)):
-    """Shuffled and augmented batches of samples; unreadable images are skipped with a warning."""
+    """Shuffled and augmented batches of samples; unreadable images are skipped with a warning.
+
+    A network that starts from another one sees new crops, not those of the other's epochs once more.
+    """
     augment = Augmentation(cfg.augment.rotation, cfg.augment.scale, cfg.augment.flip, flip_pairs)
-    return Loader(samples, cfg.input.size, cfg.train.batch_size, shuffle=True, augment=augment, seed=cfg.train.seed,
-                  strict=False, shard=shard)
+    return Loader(samples, cfg.input.size, cfg.train.batch_size, shuffle=True, augment=augment,
+                  seed=2 * cfg.train.seed + bool(cfg.train.start_from), strict=False, shard=shard)
 
 
-def test_loader(cfg, samples):
+def ordered_loader(cfg, samples):
     """Batches of samples in their order, each once."""
     return Loader(samples, cfg.input.size, cfg.test.batch_size)
 
@@ -215,6 +219,7 @@ def _train_one(cfg, joints, prepare, folder, start, contexts, store, about):
     config.save(cfg, folder / CONFIG)
     files.write_json(folder / ABOUT, about)
     runtime.seed_everything(cfg.train.seed)
+    gc.collect()                              # the last phase's network is in reference cycles, and its memory large
     loader, validate = prepare(cfg, contexts, runtime.shard(store))
     net = network(cfg, joints, contexts)
     if not (folder / STATE).exists():

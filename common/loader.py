@@ -65,10 +65,11 @@ class Loader:
         rank, workers = self.shard
         return np.resize(order, self._share() * workers)[rank::workers]
 
-    def batches(self, epoch=0):
-        """Iterate over the `Batch`es of an epoch; leaving the loop early stops the threads."""
+    def batches(self, epoch=0, first=0):
+        """Iterate over the `Batch`es of an epoch from number `first`; leaving the loop early stops the threads."""
         order = self.order(epoch)
-        parts = (order[start:start + self.batch_size] for start in range(0, len(order), self.batch_size))
+        starts = range(first * self.batch_size, len(order), self.batch_size)
+        parts = (order[start:start + self.batch_size] for start in starts)
         held, readable = [], False           # nothing leaves before the first readable image: maybe there is none
         with closing(_ahead(partial(self._prepare, epoch), parts, self.threads)) as prepared:
             for batch, failures in prepared:

@@ -1,7 +1,7 @@
 """The training loop: batches split over devices, forward, backward, kvstore step, validation, schedule, checkpoint."""
 import json
-import math
 import time
+from itertools import count
 from pathlib import Path
 
 import mxnet as mx
@@ -11,9 +11,10 @@ from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from common import checkpoint, files, runtime
-from common.errors import InputError
+from common.errors import InputError, Terminated
 from common.losses import PoseLoss
 from common.schedule import Schedule
+from common.termination import Termination
 
 STATE, BEST = 'last.state', 'best.params'     # what `fit` writes into the folder of a run
 
@@ -45,55 +46,79 @@ def split(batch, contexts):
 
 
 def train_step(graph, trainer, batch, contexts, workers=1):
-    """One step of the optimizer on one batch; returns each device's sums (2,) of heat-map and joint loss, unread.
+    """One step of the optimizer on one batch; returns each device's heat-map and joint losses, (2, B), unread.
 
     The gradient is that of the mean over the batches of all devices and, with a dist kvstore, of all workers.
     """
-    sums = []
     with autograd.record():
-        for part in split(batch, contexts):
-            heatmap_loss, joint_loss = graph(*part)
-            sums.append(mx.nd.concat(heatmap_loss.sum(), joint_loss.sum(), dim=0))
-    autograd.backward(sums)
+        losses = [mx.nd.stack(*graph(*part)) for part in split(batch, contexts)]
+    autograd.backward(losses)
     trainer.step(len(batch.images) * workers)
-    return sums
+    return losses
 
 
-def train_one_epoch(graph, trainer, loader, epoch, contexts, title):
-    """One pass over the loader; returns the mean losses and images/s. A loss that is not finite is an InputError."""
-    meter, pending, start = Meter(title), None, time.time()
-    with tqdm(total=len(loader.order(epoch)), desc=title, unit=' images', mininterval=1, dynamic_ncols=True,
-              disable=loader.shard[0] > 0) as bar:
-        for batch in loader.batches(epoch):
-            step = train_step(graph, trainer, batch, contexts, loader.shard[1]), len(batch.images)
+def train_one_epoch(graph, trainer, loader, epoch, contexts, meter, termination):
+    """The rest of a pass over the loader, from where the meter stands; InputError where a loss is not finite.
+
+    Returns early, after the step it is in, when a signal to end the process came.
+    """
+    pending = None
+    with tqdm(total=len(loader.order(epoch)), initial=meter.images, desc=meter.title, unit=' images', mininterval=1,
+              dynamic_ncols=True, disable=loader.shard[0] > 0) as bar:
+        for batch in loader.batches(epoch, meter.steps):
+            step = train_step(graph, trainer, batch, contexts, loader.shard[1]), batch.indices
             if pending:                       # read one step late, so that the device never waits for the host
                 meter.add(*pending)
             pending = step
             bar.set_postfix_str(str(meter), refresh=False)
             bar.update(len(batch.images))
-        meter.add(*pending)
+            if termination.signal:
+                break
+        if pending:
+            meter.add(*pending)
     mx.nd.waitall()                           # batch normalisation's statistics change untracked, in the backward pass
-    return {**meter.means(), 'images_per_second': meter.images / (time.time() - start)}
 
 
 class Meter:
-    """Mean losses over the images seen so far."""
+    """Mean losses over the images of an epoch seen so far, and how many these are.
 
-    def __init__(self, title):
-        self._title, self._sums, self.images = title, [0.0, 0.0], 0
+    `state` holds the sums, as plain numbers for the checkpoint.
+    """
+    NAMED = 5                                 # images in a message
 
-    def add(self, sums, images):
-        """Add one step's sums, as `train_step` returns them; InputError if they are not finite."""
-        step = sum(s.asnumpy().astype(float) for s in sums)
-        if not all(math.isfinite(value) for value in step):
-            raise InputError(f'{self._title}: the loss is {sum(step)} after {self.images} images; a lower train.rates '
-                             'may hold, and --resume goes on from the last epoch saved')
-        self._sums = [total + float(value) for total, value in zip(self._sums, step)]
-        self.images += images
+    def __init__(self, title, samples, state=None):
+        self.title, self._samples = title, samples
+        self.state = state or {'steps': 0, 'images': 0, 'sums': [0.0, 0.0]}
+        self._start, self._before = time.time(), self.images
+
+    @property
+    def steps(self):
+        return self.state['steps']
+
+    @property
+    def images(self):
+        return self.state['images']
+
+    def add(self, losses, indices):
+        """Add one step's losses, as `train_step` returns them, of these samples; InputError if one is not finite."""
+        losses = np.concatenate([part.asnumpy() for part in losses], axis=1)[:, :len(indices)]
+        self.state['steps'] += 1
+        finite = np.isfinite(losses).all(axis=0)
+        if not finite.all():
+            names = [self._samples[index].image for index in indices[~finite]]
+            more = f' and {len(names) - self.NAMED} more' * (len(names) > self.NAMED)
+            raise InputError(f'{self.title}, step {self.steps}: the loss of {", ".join(names[:self.NAMED])}{more} is not '
+                             'finite')
+        self.state['images'] += len(indices)
+        self.state['sums'] = [total + float(value) for total, value in zip(self.state['sums'], losses.sum(axis=1))]
 
     def means(self):
-        heatmap_loss, joint_loss = (total / max(1, self.images) for total in self._sums)
+        heatmap_loss, joint_loss = (total / max(1, self.images) for total in self.state['sums'])
         return {'heatmap_loss': heatmap_loss, 'joint_loss': joint_loss}
+
+    def speed(self):
+        """Images per second, since this process took the epoch up."""
+        return (self.images - self._before) / (time.time() - self._start)
 
     def __str__(self):
         return ', '.join(f'{name.replace("_", " ")} {value:.4f}' for name, value in self.means().items())
@@ -108,79 +133,124 @@ def optimizer(net, kvstore='device'):
     return gluon.Trainer(trained, 'adam', kvstore=kvstore, update_on_kvstore=False)
 
 
+class SumOverWorkers:
+    """Adds up an array over all workers of a kvstore; of one process alone it is the array itself."""
+    keys = count(10 ** 6)                     # in the kvstore, above the keys of the trainer's parameters
+
+    def __init__(self, store, example):
+        self._store, self._key, (_, self.workers) = store, next(self.keys), runtime.shard(store)
+        if self.workers > 1:
+            store.init(self._key, example)
+
+    def __call__(self, array):
+        if self.workers > 1:
+            self._store.pushpull(self._key, array, out=array)
+        return array
+
+
 class Statistics:
     """The running statistics of batch normalisation, which every device of every worker gathers for itself."""
 
-    KEY = 10 ** 6                             # in the kvstore, above the keys of the trainer's parameters
-
     def __init__(self, net, contexts, store):
-        self._parameters = [parameter for name, parameter in checkpoint.parameters(net).items()
-                            if name.endswith(('running_mean', 'running_var'))]
-        self._contexts, self._store, (_, self._workers) = contexts, store, runtime.shard(store)
-        if self._workers > 1:
-            store.init(self.KEY, self._flat())
+        self._parameters = list(checkpoint.statistics(net).values())
+        self._contexts = contexts
+        self._sum = SumOverWorkers(store, self._flat())
 
     def _flat(self):
         return mx.nd.concat(*(parameter.data(self._contexts[0]) for parameter in self._parameters), dim=0)
 
     def average(self):
-        """Give every device of every worker the mean of them all, which is also what is saved.
-
-        The workers' networks are equal after that, and so is what they find in validation.
-        """
+        """Give every device of every worker the mean of them all, which is also what is saved."""
         if len(self._contexts) > 1:
             for parameter in self._parameters:
                 parameter.set_data(parameter._reduce())
-        if self._workers > 1:
-            total = self._flat()
-            self._store.pushpull(self.KEY, total, out=total)
-            start = 0
+        if self._sum.workers > 1:
+            mean, start = self._sum(self._flat()) / self._sum.workers, 0
             for parameter in self._parameters:
                 end = start + parameter.shape[0]
-                parameter.set_data(total[start:end] / self._workers)
+                parameter.set_data(mean[start:end])
                 start = end
+
+
+class FirstWorker:
+    """Lets the first worker alone compute the metrics of an epoch; all of them get its score and so agree."""
+
+    def __init__(self, store):
+        self._rank, _ = runtime.shard(store)
+        self._sum = SumOverWorkers(store, mx.nd.zeros(1))
+
+    def __call__(self, validate, net):
+        metrics = validate(net) if self._rank == 0 else {'score': 0.0}
+        if self._sum.workers > 1:
+            metrics['score'] = self._sum(mx.nd.array([metrics['score']])).asscalar().item()
+        return metrics
 
 
 def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):
     """Train `net` (initialised, on `contexts`) until the schedule ends; returns the history, a dict an epoch.
 
     loader: training batches (`loader.Loader`); validate: a function of the network that returns a dict of metrics
-    with the 'score' that decides. kvstore: from `runtime.kvstore`; of several workers each trains on its shard and
-    validates, which gives them all the same scores, and the first one writes.
+    with the 'score' that decides. kvstore: from `runtime.kvstore`; of several workers each trains on its shard, and the
+    first one validates and writes.
 
     `folder` receives, after every epoch and each whole at any time: best.params, log.jsonl (one line an epoch),
-    TensorBoard's scalars, and last.state, from which a run that finds it there goes on.
+    TensorBoard's scalars, and last.state, from which a run that finds it there goes on. SIGTERM or Ctrl-C write
+    last.state after the step they come in, and end the run by `errors.Terminated`; a second one ends it at once, as
+    they do where there are several workers, which do not stop at the same step.
     """
     folder = Path(folder)
     graph = LossGraph(net, PoseLoss(cfg, net.stride))
     graph.hybridize(static_alloc=True, static_shape=True)
     trainer = optimizer(net, kvstore)
     schedule = Schedule(cfg.train.rates, cfg.train.patience, cfg.train.drops, cfg.train.epochs)
-    history = []
+    history, begun = [], None
     if (folder / STATE).exists():
         state = checkpoint.load_state(folder / STATE, net, trainer, contexts)
-        schedule.state, history = state['schedule'], state['history']
-    statistics = Statistics(net, contexts, kvstore)
-    first_worker = loader.shard[0] == 0
-    board = SummaryWriter(str(folder / 'tensorboard'), purge_step=len(history) + 1) if first_worker else None
-    while not schedule.finished:
-        epoch = schedule.state['epoch'] + 1
-        rate = schedule.rate
-        trainer.set_learning_rate(rate)
-        losses = train_one_epoch(graph, trainer, loader, epoch, contexts, f'{cfg.name} epoch {epoch}')
-        statistics.average()
-        metrics = validate(net)
-        best = schedule.update(metrics['score'])
-        history.append({'epoch': epoch, 'rate': rate, **losses, **metrics, 'best': best})
-        if board:
-            if best:
-                checkpoint.save_parameters(net, folder / BEST)
-            files.write_text(folder / 'log.jsonl', ''.join(json.dumps(line) + '\n' for line in history))
-            checkpoint.save_state(folder / STATE, net, trainer, {'schedule': schedule.state, 'history': history})
-            _show(cfg, history[-1], len(loader.skipped), board)
+        schedule.state, history, begun = state['schedule'], state['history'], state.get('begun')
+    statistics, first_worker = Statistics(net, contexts, kvstore), FirstWorker(kvstore)
+    rank, workers = loader.shard
+    board = SummaryWriter(str(folder / 'tensorboard'), purge_step=len(history) + 1) if rank == 0 else None
+
+    def save(begun):
+        checkpoint.save_state(folder / STATE, net, trainer,
+                              {'schedule': schedule.state, 'history': history, 'begun': begun})
+
+    with Termination(enabled=workers == 1) as termination:
+        while not schedule.finished:
+            epoch = schedule.state['epoch'] + 1
+            rate = schedule.rate
+            trainer.set_learning_rate(rate)
+            meter, begun = Meter(f'{cfg.name} epoch {epoch}', loader.samples, begun), None
+            try:
+                train_one_epoch(graph, trainer, loader, epoch, contexts, meter, termination)
+            except InputError as error:
+                raise InputError(f'{error}{_saved(folder)}') from None
+            if not termination.signal:
+                statistics.average()
+                metrics = termination.give_up(first_worker, validate, net)
+            if termination.signal:
+                save(meter.state)
+                raise Terminated(termination.signal, f'{meter.title}, step {meter.steps}{_saved(folder)}')
+            best = schedule.update(metrics['score'])
+            history.append({'epoch': epoch, 'rate': rate, **meter.means(), 'images_per_second': meter.speed(),
+                            **metrics, 'best': best})
+            if board:
+                if best:
+                    checkpoint.save_parameters(net, folder / BEST)
+                files.write_text(folder / 'log.jsonl', ''.join(json.dumps(line) + '\n' for line in history))
+                save(None)
+                _show(cfg, history[-1], len(loader.skipped), board)
+            if termination.signal:
+                raise Terminated(termination.signal, f'{meter.title}, its end{_saved(folder)}')
     if board:
         board.close()
     return history
+
+
+def _saved(folder):
+    """The end of a message: what a stopped run can go on from."""
+    path = Path(folder) / STATE
+    return f'; {path} is whole, --resume goes on from it' if path.exists() else ''
 
 
 def _show(cfg, line, skipped, board):

@@ -33,7 +33,7 @@ def score(cfg, net, people, truth, contexts, title):
     truth: `layout.read_split`, or None. Returns {decoding: joints (N, 17, 2)} in 0-based source pixels, the maxima of
     their heat maps (N, 17), and {decoding: result of `ap.average_precision`}, None without truth.
     """
-    loader = experiment.test_loader(cfg, people.samples)
+    loader = experiment.ordered_loader(cfg, people.samples)
     joints, maxima = predict(cfg, net, loader, contexts, FLIP_PAIRS, title)
     return joints, maxima, truth and {method: average_precision(truth, to_records(people, found, maxima))
                                       for method, found in joints.items()}

@@ -41,7 +41,7 @@ def test(cfg, params, data, split, contexts, json=None, picture=None, save=None)
     samples = load_samples(data, split)
     truth = None if split == 'test' else read_ground_truth(ground_truth_file(data, split), len(samples))
     net = experiment.load_network(cfg, len(JOINTS), params, contexts)
-    predictions, scores = score(cfg, net, experiment.test_loader(cfg, samples), truth, contexts, 'test')
+    predictions, scores = score(cfg, net, experiment.ordered_loader(cfg, samples), truth, contexts, 'test')
     chosen = predictions[cfg.test.decode]
     if scores:
         print(f'\n{cfg.name} by {cfg.test.decode} on {data}, {split}; the paper: ResNet-50 at 256 x 256 on MPII')

@@ -26,7 +26,7 @@ def training_loader(cfg, data, shard=(0, 1)):
 
 def validation(cfg, data, split, contexts):
     """A function of the network: PCKh of every decoding on a split; its 'score' is the configured decoding's AUC."""
-    loader = experiment.test_loader(cfg, load_samples(data, split))
+    loader = experiment.ordered_loader(cfg, load_samples(data, split))
     truth = read_ground_truth(ground_truth_file(data, split), len(loader.samples))
     experiment.require_images(loader.samples, split)
 

@@ -22,6 +22,26 @@ def root():
 
 
 @pytest.fixture(scope='session')
+def experiments():
+    """Where the small experiments of Table 2 are."""
+    return ROOT / 'experiments' / 'cpu' / 'mpii' / 'table2'
+
+
+@pytest.fixture(scope='session')
+def params(experiments, tmp_path_factory):
+    """Networks for 64 x 64 pixels with random parameters: {'h1': .params, 'r1': .params}."""
+    import mxnet as mx
+
+    from common import checkpoint, config, experiment
+    folder = tmp_path_factory.mktemp('params')
+    paths = {name: folder / f'{name}.params' for name in ('h1', 'r1')}
+    for name, path in paths.items():
+        cfg = config.load(experiments / f'{name}.yaml', ['input.size=[64, 64]'])
+        checkpoint.save_parameters(experiment.network(cfg, len(mpii_skeleton.JOINTS), [mx.cpu()]), path)
+    return paths
+
+
+@pytest.fixture(scope='session')
 def shared():
     """The folder of real data that lies beside a developer's checkout; tests that need it are skipped elsewhere."""
     if not SHARED.is_dir():

@@ -7,28 +7,12 @@ import sys
 import mxnet as mx
 import pytest
 
-from common import checkpoint, config, experiment
+from common import checkpoint
 from common.cli import run
 from common.errors import InputError
 from pose_mpii import evaluate, prepare, sample, skeleton, test, train
 
 TINY = ('input.size=[64, 64]', 'train.batch_size=8', 'train.epochs=1', 'train.rates=[1e-3]', 'train.drops=[]')
-
-
-@pytest.fixture(scope='module')
-def experiments(root):
-    return root / 'experiments' / 'cpu' / 'mpii' / 'table2'
-
-
-@pytest.fixture(scope='module')
-def params(experiments, tmp_path_factory):
-    """Networks with random parameters: {'h1': .params, 'r1': .params}."""
-    folder = tmp_path_factory.mktemp('params')
-    files = {name: folder / f'{name}.params' for name in ('h1', 'r1')}
-    for name, path in files.items():
-        cfg = config.load(experiments / f'{name}.yaml', TINY)
-        checkpoint.save_parameters(experiment.network(cfg, len(skeleton.JOINTS), [mx.cpu()]), path)
-    return files
 
 
 @pytest.fixture

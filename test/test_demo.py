@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common import checkpoint, config, experiment, grid, inference, visualise
+from common import config, experiment, grid, inference, visualise
 from common.cli import run
 from common.crop import crop_matrix, invert, transform_points
 from common.errors import InputError
@@ -18,22 +18,6 @@ from pose_mpii.dataset import load_samples
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS, LIMBS, SIDES
 
 TINY = ('input.size=[64, 64]',)
-
-
-@pytest.fixture(scope='module')
-def experiments(root):
-    return root / 'experiments' / 'cpu' / 'mpii' / 'table2'
-
-
-@pytest.fixture(scope='module')
-def params(experiments, tmp_path_factory):
-    """Networks with random parameters: {'h1': .params, 'r1': .params}."""
-    folder = tmp_path_factory.mktemp('params')
-    paths = {name: folder / f'{name}.params' for name in ('h1', 'r1')}
-    for name, path in paths.items():
-        cfg = config.load(experiments / f'{name}.yaml', TINY)
-        checkpoint.save_parameters(experiment.network(cfg, len(JOINTS), [mx.cpu()]), path)
-    return paths
 
 
 @pytest.fixture

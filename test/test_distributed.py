@@ -1,9 +1,10 @@
-"""Two worker processes on MXNet's own distributed kvstore."""
+"""Several worker processes on MXNet's own distributed kvstore, as scripts/train_dist.py starts them."""
 import json
 import os
-import socket
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -12,43 +13,114 @@ from common import checkpoint, runtime
 from common.errors import InputError
 
 SETS = ('input.size=[64, 64]', 'network.deconvolutions=3', 'train.freeze_bn=true', 'train.drops=[1]',
-        'train.epochs=2',
         'train.rates=[1e-5, 1e-6]')           # Adam turns rounding of a gradient near 0 into a step of this size
+RUN = 'cpu/mpii/table2/r1'
 
 
-def start(root, data, out, batch_size, environment, *more):
-    sets = [option for value in (*SETS, f'train.batch_size={batch_size}') for option in ('--set', value)]
-    return subprocess.Popen([sys.executable, str(root / 'pose_mpii/train.py'), '--cfg',
-                             str(root / 'experiments/cpu/mpii/table2/r1.yaml'), '--data', str(data), '--out', str(out),
-                             *sets, *more], env={**os.environ, **environment})
+def start(root, program, data, out, batch_size, epochs, *more, path=None):
+    sets = [option for value in (*SETS, f'train.batch_size={batch_size}', f'train.epochs={epochs}')
+            for option in ('--set', value)]
+    command = [sys.executable, *map(str, program), '--cfg', str(root / f'experiments/{RUN}.yaml'), '--data', str(data),
+               '--out', str(out), *sets, *more]
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', **({'PATH': path} if path else {})}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return str(probe.getsockname()[1])
+def finish(process):
+    error = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, error
 
 
-def test_two_workers_train_as_one_with_twice_the_batch(root, tiny_data, tmp_path):
+@pytest.fixture
+def ssh(tmp_path):
+    """A PATH whose ssh runs the command here and writes down what it was given."""
+    program = tmp_path / 'bin' / 'ssh'
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/ssh.log\nfor command; do :; done\nexec sh -c "$command"\n')
+    program.chmod(0o755)
+    return f'{program.parent}:{os.environ["PATH"]}'
+
+
+def test_two_workers_train_as_one_with_twice_the_batch(root, tiny_data, tmp_path, ssh):
     """16 samples: 2 workers x 2 steps of 4 equal 2 steps of 8, BN frozen. Only the first worker writes."""
-    common = {'DMLC_PS_ROOT_URI': '127.0.0.1', 'DMLC_PS_ROOT_PORT': free_port(), 'DMLC_NUM_WORKER': '2',
-              'DMLC_NUM_SERVER': '1', 'DMLC_INTERFACE': 'lo', 'OMP_NUM_THREADS': '1'}
-    helpers = [subprocess.Popen([sys.executable, '-c', 'import mxnet'], env={**os.environ, **common, 'DMLC_ROLE': role})
-               for role in ('scheduler', 'server')]
-    try:
-        workers = [start(root, tiny_data, tmp_path / 'two', 4, {**common, 'DMLC_ROLE': 'worker'}, '--kvstore',
-                         'dist_sync') for _ in range(2)]
-        assert [worker.wait(timeout=300) for worker in workers] == [0, 0]
-    finally:
-        for process in helpers:
-            process.kill()
-    assert start(root, tiny_data, tmp_path / 'one', 8, {'OMP_NUM_THREADS': '1'}).wait(timeout=300) == 0
-    one, two = (checkpoint.read_arrays(tmp_path / n / 'cpu/mpii/table2/r1/last.state') for n in ('one', 'two'))
+    hosts = tmp_path / 'hosts.txt'
+    hosts.write_text('# two\n127.0.0.1\n\nlocalhost  # the second\n')
+    finish(start(root, [root / 'scripts/train_dist.py', hosts], tiny_data, tmp_path / 'two', 4, 2, path=ssh))
+    finish(start(root, [root / 'pose_mpii/train.py'], tiny_data, tmp_path / 'one', 8, 2))
+    one, two = (checkpoint.read_arrays(tmp_path / n / RUN / 'last.state') for n in ('one', 'two'))
     for name in one.keys() - {'json'}:
         scale = np.abs(one[name].asnumpy()).max()
         np.testing.assert_allclose(two[name].asnumpy(), one[name].asnumpy(), atol=1e-4 * scale + 1e-7, rtol=1e-4)
-    result = json.loads((tmp_path / 'two/cpu/mpii/table2/r1/result.json').read_text())
+    result = json.loads((tmp_path / 'two' / RUN / 'result.json').read_text())
     assert result['workers'] == 2
+    commands = (tmp_path / 'ssh.log').read_text().splitlines()
+    assert sorted(line.split()[7] for line in commands) == ['127.0.0.1', '127.0.0.1', 'localhost', 'localhost']
+
+
+def children(process):
+    """{role: process id} of the processes that train_dist.py has started; the workers in their order."""
+    found = {}
+    for line in subprocess.check_output(['ps', '-o', 'pid=', '--ppid', str(process.pid)], text=True).split():
+        with open(f'/proc/{line}/environ') as file:
+            variables = dict(item.partition('=')[::2] for item in file.read().split('\0'))
+        found.setdefault(variables.get('DMLC_ROLE'), []).append(int(line))
+    return found
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+@pytest.mark.parametrize('victim', ['worker', 'server'])
+def test_when_one_process_dies_all_stop_and_the_run_goes_on(root, tiny_data, tmp_path, victim):
+    launcher = root / 'scripts/train_dist.py', '2'
+    process = start(root, launcher, tiny_data, tmp_path, 4, 1000)
+    while not (tmp_path / RUN / 'last.state').exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    parts = [number for numbers in children(process).values() for number in numbers]
+    os.kill(children(process)[victim][1], signal.SIGKILL)
+    start_time = time.time()
+    assert process.wait(timeout=30) == 2 and time.time() - start_time < 10
+    error = process.stderr.read().splitlines()[-1]
+    assert error.startswith(f'error: {victim} 1 ended (SIGKILL)') and '--resume' in error
+    assert not any(os.path.exists(f'/proc/{number}') for number in parts)
+    done = len((tmp_path / RUN / 'log.jsonl').read_text().splitlines())
+    finish(start(root, launcher, tiny_data, tmp_path, 4, done + 1, '--resume'))
+    assert len((tmp_path / RUN / 'log.jsonl').read_text().splitlines()) == done + 1
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='the kernel ends the workers there')
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_no_worker_outlives_its_launcher(root, tiny_data, tmp_path, number):
+    process = start(root, (root / 'scripts/train_dist.py', '2'), tiny_data, tmp_path, 4, 1000)
+    while not (tmp_path / RUN / 'run.json').exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    parts = [number for numbers in children(process).values() for number in numbers]
+    assert len(parts) == 5
+    process.send_signal(number)
+    process.wait(timeout=30)
+    deadline = time.time() + 10
+    while any(running(part) for part in parts):
+        assert time.time() < deadline
+        time.sleep(0.05)
+
+
+def running(number):
+    try:
+        with open(f'/proc/{number}/stat') as file:
+            return file.read().rpartition(')')[2].split()[0] != 'Z'            # a zombie has ended
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize('workers, text, message', [
+    ('0', None, '0: neither a number'), ('none.txt', None, 'none.txt: neither'), ('hosts', '', 'names no host'),
+    ('hosts', '-oProxyCommand=x', 'is not the name'), ('hosts', 'one two', 'is not the name')])
+def test_bad_hosts(root, tmp_path, workers, text, message):
+    if text is not None:
+        (tmp_path / workers).write_text(text)
+    process = subprocess.run([sys.executable, str(root / 'scripts/train_dist.py'), workers, '--cfg',
+                              str(root / f'experiments/{RUN}.yaml')], cwd=tmp_path, capture_output=True, text=True)
+    assert process.returncode == 2 and message in process.stderr and process.stderr.count('\n') == 1
 
 
 def test_without_a_scheduler_it_says_what_is_lacking(monkeypatch):

@@ -74,6 +74,12 @@ def test_a_resumed_run_sees_what_an_uninterrupted_one_sees(samples):
     assert_same(run.batches(2), resumed.batches(2))
 
 
+def test_an_epoch_taken_up_again_sees_the_rest_of_it(samples):
+    loader = Loader(samples, SIZE, 10, shuffle=True, augment=AUGMENT)
+    assert_same(loader.batches(3, first=1), list(loader.batches(3))[1:])
+    assert list(loader.batches(3, first=3)) == []
+
+
 def test_every_epoch_is_another_permutation(samples):
     loader = Loader(samples, SIZE, 4, shuffle=True)
     epochs = [indices(loader, epoch) for epoch in range(3)] + [indices(Loader(samples, SIZE, 4, True, seed=1))]

@@ -1,10 +1,6 @@
-"""Training: every method on several devices, exact resume, both phases of an I-method, the loss really falls."""
+"""Training: every method on several devices, both phases of an I-method, the loss really falls."""
 import json
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from itertools import islice, repeat
 
 import mxnet as mx
@@ -15,16 +11,11 @@ from common import checkpoint, config, experiment, results, runtime
 from common.errors import InputError
 from common.losses import PoseLoss
 from common.trainer import LossGraph, Statistics, optimizer, train_step
-from pose_mpii import train
 from pose_mpii.skeleton import JOINTS
 from pose_mpii.train import training_loader
+from runs import SMALL, experiment_file, folder, run
 
 METHODS = ('h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar')
-SMALL = ['input.size=[64, 64]', 'network.deconvolutions=3']
-
-
-def experiment_file(root, method):
-    return root / f'experiments/cpu/mpii/table2/{method}.yaml'
 
 
 def graph_and_trainer(cfg, contexts, rate, params=None, kvstore='device'):
@@ -39,9 +30,9 @@ def graph_and_trainer(cfg, contexts, rate, params=None, kvstore='device'):
 
 
 @pytest.mark.parametrize('method', METHODS)
-def test_one_and_four_devices_agree(root, tiny_data, tmp_path, method):
+def test_one_and_four_devices_agree(tiny_data, tmp_path, method):
     """Loss and gradient of one batch of 7 over 4 devices (2, 2, 2, 1) equal those on one; BN frozen."""
-    cfg = config.load(experiment_file(root, method), [*SMALL, 'train.batch_size=7', 'train.freeze_bn=true'])
+    cfg = config.load(experiment_file(method), [*SMALL, 'train.batch_size=7', 'train.freeze_bn=true'])
     batch = next(training_loader(cfg, tiny_data).batches(1))
     runtime.seed_everything(0)
     checkpoint.save_parameters(experiment.network(cfg, len(JOINTS), [mx.cpu()]), tmp_path / 'start.params')
@@ -49,7 +40,7 @@ def test_one_and_four_devices_agree(root, tiny_data, tmp_path, method):
     for devices in (1, 4):
         contexts = runtime.contexts(cpus=devices)
         net, graph, trainer = graph_and_trainer(cfg, contexts, 0.0, tmp_path / 'start.params')
-        losses.append(sum(s.asnumpy() for s in train_step(graph, trainer, batch, contexts)))
+        losses.append(sum(part.asnumpy().sum(axis=1) for part in train_step(graph, trainer, batch, contexts)))
         gradients.append({name: p.list_grad()[0].asnumpy() for name, p in checkpoint.parameters(net).items()
                           if p.grad_req != 'null'})
     np.testing.assert_allclose(*losses, rtol=1e-4)
@@ -59,8 +50,8 @@ def test_one_and_four_devices_agree(root, tiny_data, tmp_path, method):
 
 
 @pytest.mark.parametrize('kvstore', ['device', 'local'])
-def test_devices_hold_the_same_parameters_after_training(root, tiny_data, kvstore):
-    cfg = config.load(experiment_file(root, 'h1'), [*SMALL, 'train.batch_size=6'])
+def test_devices_hold_the_same_parameters_after_training(tiny_data, kvstore):
+    cfg = config.load(experiment_file('h1'), [*SMALL, 'train.batch_size=6'])
     contexts = runtime.contexts(cpus=2)
     net, graph, trainer = graph_and_trainer(cfg, contexts, 1e-3, kvstore=kvstore)
     own = checkpoint.parameters(net)
@@ -87,8 +78,8 @@ class TwoWorkers:
         out[:] = value + 3
 
 
-def test_statistics_are_averaged_over_workers(root):
-    cfg = config.load(experiment_file(root, 'r1'), SMALL)
+def test_statistics_are_averaged_over_workers():
+    cfg = config.load(experiment_file('r1'), SMALL)
     net = experiment.network(cfg, len(JOINTS), [mx.cpu()])
     own = {name: p for name, p in checkpoint.parameters(net).items() if name.endswith(('running_mean', 'running_var'))}
     for number, parameter in enumerate(own.values()):
@@ -98,9 +89,9 @@ def test_statistics_are_averaged_over_workers(root):
         np.testing.assert_array_equal(parameter.data().asnumpy(), (number + 3) / 2)
 
 
-def test_a_batch_smaller_than_the_devices(root, tiny_data):
+def test_a_batch_smaller_than_the_devices(tiny_data):
     """Two samples on three devices give the gradient of two samples on one."""
-    cfg = config.load(experiment_file(root, 'i1'), [*SMALL, 'train.batch_size=2', 'train.freeze_bn=true'])
+    cfg = config.load(experiment_file('i1'), [*SMALL, 'train.batch_size=2', 'train.freeze_bn=true'])
     batch = next(training_loader(cfg, tiny_data).batches(1))
     gradients = []
     for devices in (1, 3):
@@ -112,63 +103,8 @@ def test_a_batch_smaller_than_the_devices(root, tiny_data):
     np.testing.assert_allclose(*gradients, rtol=1e-3, atol=1e-4 * np.abs(gradients[0]).max())
 
 
-def folder(out, method):
-    return out / 'cpu/mpii/table2' / method
-
-
-def arguments(root, method, data, out, *more):
-    sets = [option for value in [*SMALL, 'train.batch_size=6', 'train.drops=[1]'] for option in ('--set', value)]
-    return ['--cfg', str(experiment_file(root, method)), '--data', str(data), '--out', str(out), *sets, *more]
-
-
-def run(root, method, data, out, *more):
-    train.main(arguments(root, method, data, out, *more))
-
-
-def assert_same_run(one, other):
-    """Parameters, optimizer state, schedule and log are equal bit for bit; the time taken is not compared."""
-    first, second = (checkpoint.read_arrays(path / 'last.state') for path in (one, other))
-    assert first.keys() == second.keys()
-    for name in first.keys() - {'json'}:
-        np.testing.assert_array_equal(first[name].asnumpy(), second[name].asnumpy())
-    histories = []
-    for path in (one, other):
-        lines = [json.loads(line) for line in (path / 'log.jsonl').read_text().splitlines()]
-        histories.append([{key: value for key, value in line.items() if key != 'images_per_second'} for line in lines])
-    assert histories[0] == histories[1]
-    assert (one / 'best.params').read_bytes() == (other / 'best.params').read_bytes()
-
-
-@pytest.mark.parametrize('devices', ['1', '2'])
-def test_a_resumed_run_equals_an_uninterrupted_one(root, tiny_data, tmp_path, devices):
-    whole, parts = tmp_path / 'whole', tmp_path / 'parts'
-    run(root, 'h1', tiny_data, whole, '--cpus', devices, '--set', 'train.epochs=3')
-    for epochs in (1, 3):
-        run(root, 'h1', tiny_data, parts, '--cpus', devices, '--set', f'train.epochs={epochs}', '--resume')
-    assert_same_run(folder(whole, 'h1'), folder(parts, 'h1'))
-
-
-def test_a_killed_i1_goes_on_in_the_phase_it_was_in(root, tiny_data, tmp_path):
-    """kill -9 in the second epoch of H1, then in the second of I1; the end is that of a run never killed."""
-    whole, killed = tmp_path / 'whole', tmp_path / 'killed'
-    run(root, 'i1', tiny_data, whole, '--set', 'train.epochs=2')
-    options = arguments(root, 'i1', tiny_data, killed, '--set', 'train.epochs=2', '--resume')
-    for phase in ('h1', 'i1'):
-        process = subprocess.Popen([sys.executable, str(root / 'pose_mpii/train.py'), *options],
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        log = folder(killed, phase) / 'log.jsonl'
-        while not log.exists():
-            assert process.poll() is None
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-    train.main(options)
-    for phase in ('h1', 'i1'):
-        assert_same_run(folder(whole, phase), folder(killed, phase))
-
-
-def test_i1_trains_its_h1_first_and_leaves_what_a_user_looks_for(root, tiny_data, tmp_path, capsys):
-    run(root, 'i1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+def test_i1_trains_its_h1_first_and_leaves_what_a_user_looks_for(tiny_data, tmp_path, capsys):
+    run('i1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     output = capsys.readouterr().out
     for method in ('h1', 'i1'):
         left = {path.name for path in folder(tmp_path, method).iterdir()}
@@ -181,52 +117,62 @@ def test_i1_trains_its_h1_first_and_leaves_what_a_user_looks_for(root, tiny_data
     assert line['AUC'] == pytest.approx(result['AUC'])                         # best.params is the network that scored
 
 
-def test_an_earlier_run_is_not_overwritten(root, tiny_data, tmp_path, capsys):
-    run(root, 'h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+def test_an_earlier_run_is_not_overwritten(tiny_data, tmp_path, capsys):
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     before = (folder(tmp_path, 'h1') / 'last.state').read_bytes()
     with pytest.raises(InputError, match='--resume'):
-        run(root, 'h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+        run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     assert (folder(tmp_path, 'h1') / 'last.state').read_bytes() == before
 
 
 @pytest.mark.parametrize('change', ['data', 'train.batch_size=5', 'network.beta=3'])
-def test_a_run_is_not_resumed_with_other_data_or_another_configuration(root, tiny_data, tmp_path, change):
-    run(root, 'h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+def test_a_run_is_not_resumed_with_other_data_or_another_configuration(tiny_data, tmp_path, change):
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     before = {path.name: path.read_bytes() for path in folder(tmp_path, 'h1').iterdir() if path.is_file()}
     data = shutil.copytree(tiny_data, tmp_path / 'other') if change == 'data' else tiny_data
     more = [] if change == 'data' else ['--set', change]
     with pytest.raises(InputError, match='other' if change == 'data' else change.partition('=')[0]):
-        run(root, 'h1', data, tmp_path, '--set', 'train.epochs=2', '--resume', *more)
+        run('h1', data, tmp_path, '--set', 'train.epochs=2', '--resume', *more)
     with pytest.raises(InputError, match='holds a run'):                       # nor does I1 start from it
-        run(root, 'i1', data, tmp_path, '--set', 'train.epochs=1', *more)
+        run('i1', data, tmp_path, '--set', 'train.epochs=1', *more)
     assert before == {path.name: path.read_bytes() for path in folder(tmp_path, 'h1').iterdir() if path.is_file()}
 
 
-def test_overrides_reach_the_first_phase_but_for_what_tells_the_phases_apart(root):
-    cfg = config.load(experiment_file(root, 'i1'), ['loss.joint=l2', 'train.batch_size=5', 'test.decode=local'])
+def test_overrides_reach_the_first_phase_but_for_what_tells_the_phases_apart():
+    cfg = config.load(experiment_file('i1'), ['loss.joint=l2', 'train.batch_size=5', 'test.decode=local'])
     first, last = experiment._chain(cfg, ['loss.joint=l2', 'train.batch_size=5', 'test.decode=local'])
     assert last is cfg
     assert (first.loss.joint, first.test.decode, first.train.batch_size) == ('none', 'argmax', 5)
 
 
-def test_training_ends_well_without_git(root, tiny_data, tmp_path, monkeypatch):
+def test_a_network_trained_on_sees_new_crops(tiny_data):
+    """I1's first epoch is none of its H1's, while H1's and H2's are the same."""
+    first = {}
+    for method in ('h1', 'h2', 'i1'):
+        loader = training_loader(config.load(experiment_file(method), SMALL), tiny_data)
+        first[method] = [next(loader.batches(epoch)).images for epoch in range(1, 4)]
+    np.testing.assert_array_equal(first['h1'], first['h2'])
+    assert not any(np.array_equal(one, other) for one in first['h1'] for other in first['i1'])
+
+
+def test_training_ends_well_without_git(tiny_data, tmp_path, monkeypatch):
     monkeypatch.setenv('PATH', str(tmp_path))
-    run(root, 'r1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    run('r1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     assert json.loads((folder(tmp_path, 'r1') / 'result.json').read_text())['commit'] is None
 
 
-def test_a_missing_validation_image_is_said_before_training(root, tiny_data, tmp_path):
+def test_a_missing_validation_image_is_said_before_training(tiny_data, tmp_path):
     data = shutil.copytree(tiny_data, tmp_path / 'data')
     lost = next((data / 'images').glob('valid_*.jpg'))
     lost.unlink()
     with pytest.raises(InputError, match=lost.name):
-        run(root, 'h1', data, tmp_path)
+        run('h1', data, tmp_path)
     assert not (folder(tmp_path, 'h1') / 'last.state').exists()
 
 
-def losses(root, data, method, batch_size, batches, rate=1e-3):
+def losses(data, method, batch_size, batches, rate=1e-3):
     """The mean loss of each training step on `batches` of a loader."""
-    cfg = config.load(experiment_file(root, method), [*SMALL, f'train.batch_size={batch_size}'])
+    cfg = config.load(experiment_file(method), [*SMALL, f'train.batch_size={batch_size}'])
     contexts = [mx.cpu()]
     runtime.seed_everything(0)
     _, graph, trainer = graph_and_trainer(cfg, contexts, rate)
@@ -238,7 +184,7 @@ def losses(root, data, method, batch_size, batches, rate=1e-3):
 @pytest.mark.parametrize('method', METHODS)
 def test_the_loss_falls_over_200_steps_on_photographs(root, shared, method):
     rate = 1e-4 if method == 'istar' else 1e-3                                 # without heat maps 1e-3 is restless
-    values = losses(root, shared / 'lspet_mpii', method, 16, lambda loader: islice(loader.batches(1), 200), rate)
+    values = losses(shared / 'lspet_mpii', method, 16, lambda loader: islice(loader.batches(1), 200), rate)
     assert np.isfinite(values).all()
     assert np.mean(values[-40:]) < 0.95 * np.mean(values[5:25])
 
@@ -273,6 +219,6 @@ def test_the_loss_falls_at_each_of_four_stages_over_200_steps_on_photographs(roo
 
 @pytest.mark.parametrize('method', METHODS)
 def test_the_loss_falls_when_one_batch_is_learnt_by_heart(root, tiny_data, method):
-    values = losses(root, tiny_data, method, 16, lambda loader: repeat(next(loader.batches(1)), 12))
+    values = losses(tiny_data, method, 16, lambda loader: repeat(next(loader.batches(1)), 12))
     assert np.isfinite(values).all()
     assert np.mean(values[-3:]) < 0.9 * np.mean(values[:3])

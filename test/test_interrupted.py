@@ -1,0 +1,159 @@
+"""Trainings that are stopped, killed or fail, and go on as if nothing had been."""
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common import checkpoint, trainer
+from common.errors import InputError, Terminated
+from pose_mpii import train
+from pose_mpii.dataset import load_samples
+from runs import arguments, assert_same_run, folder, run
+
+
+@pytest.fixture(scope='module')
+def whole(tiny_data, tmp_path_factory):
+    """Folders of H1 runs of two epochs that nothing disturbed: on one device, and on two."""
+    folders = {}
+    for devices in ('1', '2'):
+        out = tmp_path_factory.mktemp('whole')
+        run('h1', tiny_data, out, '--cpus', devices, '--set', 'train.epochs=2')
+        folders[devices] = folder(out, 'h1')
+    return folders
+
+
+@pytest.mark.parametrize('devices', ['1', '2'])
+def test_a_resumed_run_equals_an_uninterrupted_one(tiny_data, tmp_path, whole, devices):
+    for epochs in (1, 2):
+        run('h1', tiny_data, tmp_path, '--cpus', devices, '--set', f'train.epochs={epochs}', '--resume')
+    assert_same_run(whole[devices], folder(tmp_path, 'h1'))
+
+
+@pytest.mark.parametrize('kills', [2, pytest.param(20, marks=pytest.mark.long)])
+def test_a_killed_run_equals_an_uninterrupted_one(root, tiny_data, tmp_path, kills):
+    """kill -9 at random moments in the training of H1, then I1: each process gets up to twice the time of an epoch."""
+    uninterrupted, killed = tmp_path / 'uninterrupted', tmp_path / 'killed'
+    epochs = ['--set', f'train.epochs={max(2, kills // 4)}']
+    start = time.time()
+    run('i1', tiny_data, uninterrupted, *epochs)
+    epoch = (time.time() - start) / (2 * max(2, kills // 4))
+    options = arguments('i1', tiny_data, killed, *epochs, '--resume')
+    chance, done = random.Random(kills), 0
+    while done < kills:
+        process = subprocess.Popen([sys.executable, str(root / 'pose_mpii/train.py'), *options],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        state = folder(killed, 'h1') / 'run.json'             # before that there is nothing to lose
+        while not state.exists():
+            time.sleep(0.02)
+        try:
+            assert process.wait(timeout=chance.uniform(0, 2 * epoch) + (3 if done else 0)) == 0
+            break                             # finished before it could be killed
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            done += 1
+    assert done >= kills // 2
+    train.main(options)
+    for phase in ('h1', 'i1'):
+        assert_same_run(folder(uninterrupted, phase), folder(killed, phase))
+
+
+HALF = '''
+import os, signal, sys
+sys.path[0] = {root!r}
+import common
+import mxnet as mx
+from pose_mpii import train
+
+calls, save = [], mx.nd.save
+
+def broken(path, arrays):
+    save(path, arrays)
+    calls.append(path)
+    if len(calls) == {call}:
+        os.truncate(path, os.path.getsize(path) // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+mx.nd.save = broken
+train.main({arguments!r})
+'''
+
+
+@pytest.mark.parametrize('call', [1, 2, 3])
+def test_killed_while_a_checkpoint_is_half_written(root, tiny_data, tmp_path, whole, call):
+    """best.params and last.state of the first epoch, then of the second one: what was there before stays whole."""
+    options = arguments('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
+    program = HALF.format(root=str(root), call=call, arguments=options)
+    process = subprocess.run([sys.executable, '-c', program], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert process.returncode == -signal.SIGKILL
+    assert (folder(tmp_path, 'h1') / 'last.state').exists() == (call > 2)
+    train.main(options)
+    assert_same_run(whole['1'], folder(tmp_path, 'h1'))
+
+
+def signalled(monkeypatch, module, name, call):
+    """Let a function of a module send this process SIGTERM when it is called for the `call`-th time."""
+    function, calls = getattr(module, name), []
+
+    def wrapper(*args, **kwargs):
+        calls.append(name)
+        if len(calls) == call:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return function(*args, **kwargs)
+    monkeypatch.setattr(module, name, wrapper)
+
+
+@pytest.mark.parametrize('devices', ['1', '2'])
+@pytest.mark.parametrize('module, name, call, where', [
+    (trainer, 'train_step', 5, 'epoch 2, step 2'), (trainer, 'train_step', 6, 'epoch 2, step 3'),
+    (train, 'score', 2, 'epoch 2, step 3'), (checkpoint, 'save_state', 1, 'epoch 1, its end'),
+    (checkpoint, 'save_state', 2, 'epoch 2, its end')])
+def test_a_terminated_run_goes_on_at_the_next_step(tiny_data, tmp_path, monkeypatch, whole, devices, module, name,
+                                                   call, where):
+    """SIGTERM within an epoch, in its last step, in validation, while a checkpoint is written, and in the run's end."""
+    options = ['--cpus', devices, '--set', 'train.epochs=2']
+    with monkeypatch.context() as patch:
+        signalled(patch, module, name, call)
+        with pytest.raises(Terminated, match=f'{where}; .*last.state is whole, --resume goes on from it'):
+            run('h1', tiny_data, tmp_path, *options)
+    run('h1', tiny_data, tmp_path, *options, '--resume')
+    assert_same_run(whole[devices], folder(tmp_path, 'h1'))
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_terminated_program_says_so(root, tiny_data, tmp_path, number):
+    options = arguments('h1', tiny_data, tmp_path, '--set', 'train.epochs=1000')
+    process = subprocess.Popen([sys.executable, str(root / 'pose_mpii/train.py'), *options], text=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while not (folder(tmp_path, 'h1') / 'last.state').exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(number)
+    error = process.communicate(timeout=30)[1].splitlines()[-1]
+    assert process.returncode == 128 + number
+    assert error.startswith(f'ended by {number.name}: cpu/mpii/table2/h1 epoch') and '--resume' in error
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_spares_the_checkpoint(tiny_data, tmp_path, monkeypatch, whole):
+    """Once the loss of one image in the second epoch is NaN: its name is said, and the run goes on from the first."""
+    step = trainer.train_step
+
+    def broken(graph, optimizer, batch, contexts, workers):
+        batch.joints[1] = np.nan
+        names.append(Path(samples[batch.indices[1]].image).name)
+        return step(graph, optimizer, batch, contexts, workers)
+    names, samples = [], load_samples(tiny_data, 'train')
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, 'train_step', broken)
+        with pytest.raises(InputError, match='epoch 2, step 1: the loss of .* is not finite; .*last.state') as caught:
+            run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
+    assert names[0] in str(caught.value) and str(caught.value).count('.jpg') == 1
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
+    assert_same_run(whole['1'], folder(tmp_path, 'h1'))
