@@ -18,6 +18,7 @@ setup(
         'numpy==1.23.5',                      # 1.24 breaks "import mxnet"
         'gluoncv==0.10.5.post0',
         'opencv-python==4.11.0.86',
+        'pillow>=9,<13',
         'easydict==1.13',
         'pyyaml>=6.0,<7',
         'scipy>=1.10,<1.16',

@@ -30,6 +30,11 @@ def add_configuration_options(parser):
 def add_options(parser):
     """The options of every program that runs a network."""
     add_configuration_options(parser)
+    add_device_options(parser)
+
+
+def add_device_options(parser):
+    """The options that name the devices."""
     devices = parser.add_mutually_exclusive_group()
     devices.add_argument('--gpus', metavar='0,1,..', help='GPUs to use (default: all there are)')
     devices.add_argument('--cpus', type=int, metavar='N', help='contexts on the CPU (default: 1 where is no GPU)')

@@ -109,11 +109,10 @@ def signalled(monkeypatch, module, name, call):
     monkeypatch.setattr(module, name, wrapper)
 
 
-@pytest.mark.parametrize('devices', ['1', '2'])
-@pytest.mark.parametrize('module, name, call, where', [
-    (trainer, 'train_step', 5, 'epoch 2, step 2'), (trainer, 'train_step', 6, 'epoch 2, step 3'),
-    (train, 'score', 2, 'epoch 2, step 3'), (checkpoint, 'save_state', 1, 'epoch 1, its end'),
-    (checkpoint, 'save_state', 2, 'epoch 2, its end')])
+@pytest.mark.parametrize('devices, module, name, call, where', [
+    ('1', trainer, 'train_step', 5, 'epoch 2, step 2'), ('2', trainer, 'train_step', 5, 'epoch 2, step 2'),
+    ('2', trainer, 'train_step', 6, 'epoch 2, step 3'), ('1', train, 'score', 2, 'epoch 2, step 3'),
+    ('1', checkpoint, 'save_state', 1, 'epoch 1, its end'), ('1', checkpoint, 'save_state', 2, 'epoch 2, its end')])
 def test_a_terminated_run_goes_on_at_the_next_step(tiny_data, tmp_path, monkeypatch, whole, devices, module, name,
                                                    call, where):
     """SIGTERM within an epoch, in its last step, in validation, while a checkpoint is written, and in the run's end."""
@@ -126,7 +125,7 @@ def test_a_terminated_run_goes_on_at_the_next_step(tiny_data, tmp_path, monkeypa
     assert_same_run(whole[devices], folder(tmp_path, 'h1'))
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize('number', [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_a_terminated_program_says_so(root, tiny_data, tmp_path, number):
     options = arguments('h1', tiny_data, tmp_path, '--set', 'train.epochs=1000')
     process = subprocess.Popen([sys.executable, str(root / 'pose_mpii/train.py'), *options], text=True,

@@ -1,0 +1,198 @@
+"""Find the people in COCO's images: write the boxes that `test.py --boxes` takes.
+
+    python pose_coco/detect.py --data data/coco --split val2017 --out person_detections_val2017.json
+    python pose_coco/detect.py --data data/coco --split test-dev2017 --out person_detections_test-dev2017.json \\
+        --model xception --params output/coco/detector/last.params
+
+The detector is a Faster R-CNN of GluonCV's model zoo, trained on COCO, or the paper's own (`train_detector.py`). What
+is found goes into OUT.partial, image by image; there the same command goes on after it was stopped, and the file it
+ends with is that of an uninterrupted run.
+"""
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+if not __package__:                           # run as a file: make the project's root importable
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from common import checkpoint, experiment, files, runtime      # before MXNet: it sets the threads
+
+import mxnet as mx
+import numpy as np
+from gluoncv.data.transforms.presets.rcnn import transform_test
+from gluoncv.model_zoo import get_model, get_model_list
+from gluoncv.utils.bbox import bbox_xyxy_to_xywh
+from mxnet import gluon
+from tqdm import tqdm
+
+from common.cli import run
+from common.errors import InputError
+from common.images import read_image
+from pose_coco import detector
+from pose_coco.layout import PERSON, read_split, write_results
+
+OWN = 'xception'
+MODELS = (OWN, *sorted(name for name in get_model_list() if name.startswith('faster_rcnn') and name.endswith('_coco')))
+MOST = 100                                    # COCO's evaluation takes no more boxes of an image
+
+
+class Photographs(gluon.data.Dataset):
+    """Images as a detector sees them: (1, 3, h, w) float32, and the size (H, W) of the file's image.
+
+    records: as of `layout.read_split`; short, max_size: of the sides h and w. InputError where a file cannot be read.
+    """
+
+    def __init__(self, records, short, max_size):
+        self._records, self._short, self._max_size = records, short, max_size
+
+    def __len__(self):
+        return len(self._records)
+
+    def __getitem__(self, index):
+        image = read_rgb(self._records[index]['path'])
+        return transform_test(image, self._short, self._max_size)[0], image.shape[:2]
+
+
+def read_rgb(path):
+    """The image in a file, uint8 (H, W, 3); InputError as `images.read_image`."""
+    return mx.nd.array(read_image(path)[0][..., ::-1], dtype=np.uint8)
+
+
+def load_detector(model, params, short, contexts):
+    """A detector of `MODELS`, hybridized, with the parameters of a file, or else with those GluonCV has.
+
+    short: the length of images' shorter side for `OWN`. InputError for an unknown model, for a file that is not its,
+    and where there are no parameters.
+    """
+    if model not in MODELS:
+        raise InputError(f'--model {model}: unknown; there are {", ".join(MODELS)}')
+    if model == OWN and not params:
+        raise InputError(f'--model {model}: --params is missing; pose_coco/train_detector.py makes the file')
+    params = params or detector.fetch(model, '--params')
+    net = detector.build(short=short) if model == OWN else get_model(model, pretrained_base=False)
+    load_parameters(net, params, model, contexts)
+    if isinstance(net.short, (tuple, list)):                  # a range, in training
+        net.short = net.short[-1]
+    net.hybridize()
+    return net
+
+
+def load_parameters(net, path, model, contexts):
+    """Set all parameters of a model from a file, which may hold more (for training); InputError if it is not its."""
+    arrays = checkpoint.read_arrays(path)
+    for name in checkpoint.parameters(net):
+        if name not in arrays:
+            raise InputError(f'{path}: not the parameters of {model}: it has no {name}')
+    try:
+        net.load_parameters(str(path), ctx=contexts, ignore_extra=True, cast_dtype=True)
+    except AssertionError as error:           # Gluon's, where a shape differs
+        raise InputError(f'{path}: not the parameters of {model}: {str(error).splitlines()[0]}') from None
+
+
+def detect(net, records, contexts, threshold):
+    """For every image, in order, the list of people in it: COCO's records, the best first, of at least a score."""
+    person = net.classes.index('person')
+    loader = gluon.data.DataLoader(Photographs(records, net.short, net.max_size), len(contexts), batchify_fn=list,
+                                   num_workers=runtime.available_cores(), thread_pool=True)
+    for batch in loader:
+        outputs = [net(image.as_in_context(context)) for (image, _), context in zip(batch, contexts)]   # at once
+        for (image, size), output in zip(batch, outputs):
+            ids, scores, boxes = (array[0].asnumpy() for array in output)
+            chosen = np.flatnonzero((ids[:, 0] == person) & (scores[:, 0] >= threshold))
+            chosen = chosen[np.argsort(-scores[chosen, 0], kind='stable')[:MOST]]
+            yield to_records(boxes[chosen], scores[chosen, 0], image.shape[2:], size)
+
+
+def to_records(boxes, scores, seen, size):
+    """Boxes (N, 4) in an image of size `seen` (h, w), as COCO's records in one of `size` (H, W); without image ids.
+
+    They are cut off at the image's edges, and left out where nothing of them is within. GluonCV's x2, y2 are
+    the last pixel's in the file's image, so a box is by one wider than x2 - x1.
+    """
+    (h, w), (height, width) = seen, size
+    boxes = np.clip(boxes * ([width / w, height / h] * 2), 0, [width - 1, height - 1] * 2)
+    inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    boxes, scores = boxes[inside], scores[inside]
+    return [{'category_id': PERSON, 'bbox': [round(float(n), 2) for n in box], 'score': round(float(score), 5)}
+            for box, score in zip(bbox_xyxy_to_xywh(boxes), scores)]
+
+
+def read_partial(path, about):
+    """What an interrupted run found in the first images, a list of records for each; where there is no file, starts it.
+
+    about: what has to be the same (a JSON-able dict); InputError if it was not, or if the file cannot be used.
+    """
+    if not path.exists():
+        files.write_text(path, json.dumps(about) + '\n')
+    content = path.read_bytes()
+    end = content.rfind(b'\n') + 1            # the rest is of an image in whose midst it was stopped
+    try:
+        first, *found = map(json.loads, content[:end].splitlines())
+        changed = [key for key in about if first.get(key) != about[key]]
+    except (ValueError, AttributeError):
+        raise InputError(f'{path}: damaged; remove it to start anew') from None
+    if changed:
+        raise InputError(f'{path}: of a run with {changed[0]} {first.get(changed[0])!r}, not {about[changed[0]]!r}; '
+                         'remove it, or use another --out')
+    os.truncate(path, end)
+    return found
+
+
+def write_detections(net, records, contexts, threshold, out, about):
+    """Write the people in images to a file, by way of its .partial (`read_partial`); returns how many."""
+    partial = Path(f'{out}.partial')
+    found = read_partial(partial, about)
+    bar = tqdm(total=len(records), initial=len(found), desc='detect', unit=' images', mininterval=1, dynamic_ncols=True)
+    try:
+        with bar, open(partial, 'a') as file:
+            for people in detect(net, records[len(found):], contexts, threshold):
+                found.append(people)
+                file.write(json.dumps(people) + '\n')
+                file.flush()
+                bar.update()
+    except OSError as error:                  # a full disk
+        raise InputError(f'{partial}: cannot be written ({error.strerror}); the same command goes on from it') from None
+    boxes = [{'image_id': image['id'], **person} for image, people in zip(records, found) for person in people]
+    write_results(out, boxes)
+    partial.unlink()
+    return len(boxes)
+
+
+def main(argv=None):
+    parser = experiment.parser(__doc__)
+    experiment.add_device_options(parser)
+    parser.add_argument('--data', default='data/coco', help='folder in COCO\'s layout (default: data/coco)')
+    parser.add_argument('--split', default='val2017', help='val2017 (default), test-dev2017, ...')
+    parser.add_argument('--out', required=True, metavar='FILE', help='the boxes, in COCO\'s result format')
+    parser.add_argument('--model', default='faster_rcnn_fpn_resnet101_v1d_coco', metavar='NAME',
+                        help=f'{OWN}, the paper\'s, or one of GluonCV\'s Faster R-CNNs (default: %(default)s)')
+    parser.add_argument('--params', metavar='FILE', help='the model\'s .params (default: GluonCV\'s, fetched once)')
+    parser.add_argument('--short', type=int, default=800, metavar='PIXELS',
+                        help=f'length of images\' shorter side for {OWN}, as it was trained (default: 800)')
+    parser.add_argument('--score', type=float, default=0.05, metavar='S',
+                        help='write the boxes of at least this score (default: 0.05)')
+    args = parser.parse_args(argv)
+    records = read_split(args.data, args.split, keypoints=False)['images']
+    files.make_folder(Path(args.out).resolve().parent)
+    if Path(args.out).is_dir():
+        raise InputError(f'--out {args.out}: is a folder; give a file')
+    contexts = runtime.contexts(args.gpus, args.cpus)
+    net = load_detector(args.model, args.params, args.short, contexts)
+    about = {'model': args.model, 'parameters': _digest(net), 'data': experiment.data_name(args.data),
+             'split': args.split, 'images': len(records), 'short': net.short, 'score': args.score}
+    count = write_detections(net, records, contexts, args.score, args.out, about)
+    print(f'{count} people in {args.out}')
+
+
+def _digest(net):
+    """A short name for the values of a network's parameters."""
+    digest = hashlib.sha1()
+    for _, parameter in sorted(checkpoint.parameters(net).items()):
+        digest.update(parameter.list_data()[0].asnumpy())
+    return digest.hexdigest()[:12]
+
+
+if __name__ == '__main__':
+    run(main)

@@ -1,0 +1,326 @@
+"""The person detector: deformable convolutions, anchors and targets, training, the file of boxes and its resuming."""
+import json
+import math
+import shutil
+from functools import partial
+from types import SimpleNamespace
+
+import mxnet as mx
+import numpy as np
+import pytest
+from gluoncv.data.transforms.presets.rcnn import FasterRCNNDefaultTrainTransform
+from gluoncv.model_zoo.rcnn.rpn.anchor import RPNAnchorGenerator
+from gluoncv.model_zoo.xception import Block, SeparableConv2d, Xception65
+from mxnet import autograd
+from mxnet.gluon import nn
+
+from common import checkpoint
+from common.errors import InputError
+from pose_coco import detect, detector, layout, train_detector
+from pose_coco.dataset import load_people
+
+CPU = [mx.cpu()]
+
+
+# --- deformable convolution ----------------------------------------------------------------------------------------
+
+def deformable(dilation=1):
+    """A `DeformableDepthwise` of four channels, an input, and the ordinary convolution of it with the same filters."""
+    layer = detector.DeformableDepthwise(4, dilation)
+    layer.initialize(mx.init.Normal(1))
+    mx.random.seed(1)
+    x = mx.nd.random.normal(shape=(2, 4, 12, 14))
+    ordinary = mx.nd.Convolution(x, layer.weight.data(), kernel=(3, 3), dilate=(dilation, dilation), num_filter=4,
+                                 num_group=4, no_bias=True).asnumpy()
+    return layer, x, ordinary
+
+
+@pytest.mark.parametrize('dilation', [1, 2])
+def test_deformable_convolution_starts_as_the_ordinary_one(dilation):
+    layer, x, ordinary = deformable(dilation)
+    np.testing.assert_allclose(layer(x).asnumpy(), ordinary, atol=1e-5)
+
+
+@pytest.mark.parametrize('dy, dx', [(1, 2), (-1, 0)])
+def test_constant_offset_shifts_the_convolution(dy, dx):
+    layer, x, ordinary = deformable()
+    layer.offset.bias.set_data(mx.nd.array([dy, dx] * 9))
+    shifted = np.roll(ordinary, (-dy, -dx), axis=(2, 3))
+    np.testing.assert_allclose(layer(x).asnumpy()[:, :, 2:-2, 2:-2], shifted[:, :, 2:-2, 2:-2], atol=1e-5)
+
+
+def test_offsets_learn():
+    layer, x, ordinary = deformable()
+    with autograd.record():
+        loss = (layer(x) ** 2).sum()
+    loss.backward()
+    assert abs(layer.offset.weight.grad()).max().asscalar() > 0
+    before = loss.asscalar()
+    layer.offset.weight.set_data(-1e-5 * layer.offset.weight.grad())
+    assert (layer(x) ** 2).sum().asscalar() < before
+    assert abs(layer(x).asnumpy() - ordinary).max() > 1e-3
+
+
+def test_backbone_takes_the_imagenet_parameters_of_gluoncv(tmp_path):
+    """With offsets of zero the backbone is GluonCV's Xception65 at stride 16; frozen, its normalisation stays."""
+    xception = Xception65(output_stride=16)
+    xception.initialize(mx.init.Xavier())
+    xception.save_parameters(str(tmp_path / 'xception.params'))
+    net = detector.build(frozen=True, short=64)
+    net.features.initialize(mx.init.Xavier())
+    detector.load_imagenet(net, tmp_path / 'xception.params')
+    x = expected = mx.nd.random.uniform(shape=(1, 3, 48, 64))
+    for name in detector.LAYERS:
+        expected = getattr(xception, name)(expected)
+    found = net.features[:len(detector.LAYERS)](x)
+    assert found.shape == (1, 2048, 3, 4)
+    np.testing.assert_allclose(found.asnumpy(), expected.asnumpy(), rtol=1e-3, atol=1e-5 * expected.max().asscalar())
+    trained = [name for name, parameter in net.features.collect_params().items() if parameter.grad_req != 'null']
+    assert not any(name.endswith(('gamma', 'beta')) for name in trained)
+    arrays = mx.nd.load(str(tmp_path / 'xception.params'))
+    del arrays['midflow.3.rep.1.conv1.weight']
+    mx.nd.save(str(tmp_path / 'less.params'), arrays)
+    with pytest.raises(InputError, match=r'less.params: has no midflow.3.rep.1.conv1.weight of shape \(728, 1, 3, 3\)'):
+        detector.load_imagenet(net, tmp_path / 'less.params')
+
+
+# --- anchors and targets -------------------------------------------------------------------------------------------
+
+def test_anchors_and_targets_of_a_hand_worked_case():
+    """Stride 16, anchors of 16 and 32 pixels on a 64 x 64 image, one box from pixel (8, 8) to (39, 47).
+
+    The 32-pixel anchor of the cell in row 1, column 1 is (8, 8, 39, 39): IoU 31 * 31 / (31 * 39) = 0.79, positive. One
+    row below, 713 / 1457 = 0.49: neither. One column to the right, 465 / 1705 = 0.27: negative, as are all of 16
+    pixels, IoU <= 225 / 1209. The 32-pixel anchors of the outer cells leave the image: neither. (GluonCV measures a box
+    from the first pixel's centre to the last one's.)
+    """
+    anchors = RPNAnchorGenerator(16, 16, (1,), (1, 2), (4, 4))
+    anchors.initialize()
+    net = SimpleNamespace(rpn=SimpleNamespace(anchor_generator=anchors), features=nn.Conv2D(1, 1, strides=16))
+    transform = FasterRCNNDefaultTrainTransform(64, 64, net, flip_p=0, ashape=4)
+    image, box = mx.nd.zeros((64, 64, 3), dtype=np.uint8), np.float32([[8, 8, 39, 47, 0]])
+    _, _, (labels,), (targets,), (masks,) = transform(image, box)
+    assert (labels[..., 0] == 0).all()
+    np.testing.assert_array_equal(labels[..., 1], [[-1, -1, -1, -1], [-1, 1, 0, -1], [-1, -1, 0, -1], [-1, -1, -1, -1]])
+    targets, masks = (array.reshape(4, 4, 2, 4) for array in (targets, masks))
+    np.testing.assert_allclose(targets[1, 1, 1], [0, 4 / 31, 0, math.log(39 / 31)], atol=1e-6)
+    assert masks.sum() == 4 and masks[1, 1, 1].all()
+
+
+def test_anchors_of_the_detector():
+    """In every cell 3 ratios (height to width) of 5 sizes, around the cell's centre."""
+    net = detector.build(short=64)
+    net.rpn.anchor_generator.initialize()
+    anchors = net.rpn.anchor_generator(mx.nd.zeros((1, 1, 3, 4))).asnumpy().reshape(3, 4, 3, 5, 4)
+    np.testing.assert_array_equal(anchors[0, 0, 1, 0], [-8, -8, 23, 23])
+    np.testing.assert_array_equal(anchors[2, 1, 1, 1], np.add([-24, -24, 39, 39], [16, 32, 16, 32]))
+    sizes = anchors[0, 0, ..., 2:] - anchors[0, 0, ..., :2] + 1
+    np.testing.assert_array_equal(sizes[1], [[n, n] for n in (32, 64, 128, 256, 512)])
+    np.testing.assert_allclose((sizes[..., 1] / sizes[..., 0])[[0, 2]].T, [[0.5, 2]] * 5, atol=0.05)
+
+
+def test_training_takes_people_and_their_boxes(tiny_coco, tmp_path):
+    shutil.copytree(tiny_coco, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / 'annotations' / 'person_keypoints_val2017.json'
+    dataset = json.loads(path.read_text())
+    first, second, crowd, dog, tiny, *_ = people = dataset['annotations']
+    first['bbox'], second['bbox'] = [10, 20, 30, 40], [180, 50, 30, 60]
+    crowd['iscrowd'], dog['category_id'], tiny['bbox'] = 1, 18, [5, 5, 0.5, 20]
+    del people[6:]
+    path.write_text(json.dumps(dataset))
+    samples = train_detector.People(tmp_path, 'val2017')
+    image, boxes = samples[0]
+    assert image.shape == (96, 192, 3) and image.dtype == np.uint8
+    np.testing.assert_array_equal(boxes, [[10, 20, 39, 59, 0], [180, 50, 191, 95, 0]])
+    assert [len(boxes) for _, boxes in samples] == [2, 1]     # none with a crowd and a dog, none without anybody
+
+
+# --- the file of boxes ---------------------------------------------------------------------------------------------
+
+class Fake:
+    """A detector that finds, wherever it looks, a dog and four people, one at the image's very left; `seen` counts."""
+
+    classes, short, max_size = ('dog', 'person'), 48, 80
+    ids, scores = (0, 1, 1, 1, 1, -1), (0.9, 0.3, 0.8, 0.8, 0.01, -1)
+    boxes = ((1, 1, 5, 5), (-3, 0, 9, 19), (10, 10, 19, 29), (20, 10, 29, 29), (0, 0, 9, 9), (-1, -1, -1, -1))
+
+    def __init__(self, stop_at=None):
+        self.seen, self.stop_at = 0, stop_at
+
+    def __call__(self, image):
+        self.seen += 1
+        if self.seen == self.stop_at:
+            raise KeyboardInterrupt
+        ids, scores = (mx.nd.array(values).reshape((1, -1, 1)) for values in (self.ids, self.scores))
+        return ids, scores * (1 + image.mean()) / 4, mx.nd.array([self.boxes])
+
+
+def images_of(data, split='train2017'):
+    return layout.read_split(data, split, keypoints=False)['images']
+
+
+def test_people_alone_the_best_first_in_pixels_of_the_file(tiny_coco):
+    """The image of 192 x 96 is seen at 80 x 40, so boxes grow by 2.4: of pixels 10 to 19 come 24 to 45.6, 22.6 wide."""
+    (people,) = detect.detect(Fake(), images_of(tiny_coco)[:1], CPU, 0.02)
+    assert [person['category_id'] for person in people] == [1, 1, 1]
+    assert [person['bbox'] for person in people] == [[24, 24, 22.6, 46.6], [48, 24, 22.6, 46.6], [0, 0, 22.6, 46.6]]
+    assert people[0]['score'] == people[1]['score'] > people[2]['score'] > 0.02
+
+
+@pytest.mark.parametrize('contexts', [1, 3])
+def test_interrupted_detection_ends_with_the_same_file(tiny_coco, tmp_path, contexts):
+    contexts, images = [mx.cpu(i) for i in range(contexts)], images_of(tiny_coco)
+    whole, resumed = tmp_path / 'whole.json', tmp_path / 'resumed.json'
+    count = detect.write_detections(Fake(), images, CPU, 0.02, whole, {'score': 0.02})
+    with pytest.raises(KeyboardInterrupt):
+        detect.write_detections(Fake(stop_at=5), images, contexts, 0.02, resumed, {'score': 0.02})
+    assert not resumed.exists()
+    partial = tmp_path / 'resumed.json.partial'
+    partial.write_bytes(partial.read_bytes()[:-7])            # killed in the midst of a line
+    kept = partial.read_bytes().count(b'\n') - 1
+    assert kept == (2 if len(contexts) == 3 else 3)           # of one batch of three, or of four images
+    net = Fake()
+    assert detect.write_detections(net, images, contexts, 0.02, resumed, {'score': 0.02}) == count == 3 * len(images)
+    assert net.seen == len(images) - kept
+    assert resumed.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['resumed.json', 'whole.json']
+    assert len(load_people(tiny_coco, 'train2017', (64, 64), resumed).samples) == count
+
+
+def test_interrupted_detection_of_another_run_or_damaged(tiny_coco, tmp_path):
+    out, partial = tmp_path / 'out.json', tmp_path / 'out.json.partial'
+    with pytest.raises(KeyboardInterrupt):
+        detect.write_detections(Fake(stop_at=2), images_of(tiny_coco), CPU, 0.1, out, {'score': 0.1})
+    with pytest.raises(InputError, match='out.json.partial: of a run with score 0.1, not 0.2; remove it'):
+        detect.write_detections(Fake(), images_of(tiny_coco), CPU, 0.2, out, {'score': 0.2})
+    for content in ('', 'no JSON\n', '[1]\n'):
+        partial.write_text(content)
+        with pytest.raises(InputError, match='out.json.partial: damaged; remove it'):
+            detect.write_detections(Fake(), images_of(tiny_coco), CPU, 0.1, out, {'score': 0.1})
+
+
+def test_unreadable_image_is_named(tiny_coco, tmp_path):
+    shutil.copytree(tiny_coco, tmp_path, dirs_exist_ok=True)
+    third = images_of(tmp_path)[2]['path']
+    with open(third, 'wb') as file:
+        file.write(b'\xff\xd8\xff')
+    with pytest.raises(InputError, match=third):
+        detect.write_detections(Fake(), images_of(tmp_path), CPU, 0, tmp_path / 'out.json', {})
+
+
+# --- programs ------------------------------------------------------------------------------------------------------
+
+def train(folder, data, *options):
+    train_detector.main(['--data', str(data), '--split', 'mini', '--out', str(folder), '--pretrained=', '--short', '64',
+                         '--images', '2', *options])
+    return [json.loads(line) for line in (folder / train_detector.LOG).read_text().splitlines()]
+
+
+class Slim(nn.HybridBlock):
+    """Xception65's layers by their names, with few channels and two of sixteen blocks in the middle."""
+
+    def __init__(self, output_stride, norm_layer):
+        super().__init__()
+        block, separable = (partial(kind, norm_layer=norm_layer) for kind in (Block, SeparableConv2d))
+        self.conv1, self.bn1 = nn.Conv2D(8, 3, 2, 1, use_bias=False), norm_layer()
+        self.conv2, self.bn2 = nn.Conv2D(16, 3, 1, 1, use_bias=False), norm_layer()
+        self.relu = nn.Activation('relu')
+        self.block1 = block(16, 24, 2, 2, start_with_relu=False)
+        self.block2 = block(24, 32, 2, 2, start_with_relu=False)
+        self.block3 = block(32, 48, 2, 2, is_last=True)
+        self.midflow = nn.HybridSequential()
+        self.midflow.add(block(48, 48, 3), block(48, 48, 3))
+        self.block20 = block(48, 64, 2, grow_first=False, is_last=True)
+        self.conv3, self.bn3 = separable(64, 64, dilation=2), norm_layer()
+        self.conv4, self.bn4 = separable(64, 64, dilation=2), norm_layer()
+        self.conv5, self.bn5 = separable(64, 96, dilation=2), norm_layer()
+
+
+@pytest.fixture(scope='module', params=['slim', pytest.param('paper', marks=pytest.mark.long)])
+def trained(request, shared, tmp_path_factory):
+    """The folder of a training on COCO's four photographs, six times over, and its log.
+
+    The network is the paper's, or for speed a narrow one, which `detector.build` then makes in all tests that use this.
+    """
+    folder = tmp_path_factory.mktemp('detector')
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == 'slim':
+            slim(patch)
+        yield folder, train(folder, shared / 'coco_mini', '--cpus', '1', '--epochs', '6', '--rate', '5e-4')
+
+
+def slim(patch):
+    """Have `detector.build` make a narrow network."""
+    for name, value in (('Xception65', Slim), ('REDUCED', 32), ('HIDDEN', 64)):
+        patch.setattr(detector, name, value)
+
+
+def test_training_lowers_the_loss_and_deforms(trained):
+    folder, log = trained
+    first, *_, last = [sum(line[name] for name in train_detector.LOSSES) for line in log]
+    assert last < 0.9 * first
+    arrays = checkpoint.read_arrays(folder / train_detector.PARAMS)
+    offsets = [array for name, array in arrays.items() if name.endswith('offset.weight')]
+    assert len(offsets) == 3 and all(abs(array).max().asscalar() > 0 for array in offsets)
+
+
+def test_training_resumes_on_other_devices(trained, shared, tmp_path):
+    before, log = trained
+    folder = tmp_path / 'run'
+    shutil.copytree(before, folder)
+    with pytest.raises(InputError, match='run: holds a run of the detector; --resume continues it'):
+        train(folder, shared / 'coco_mini')
+    with pytest.raises(InputError, match="run: holds a run with images 2, not 1; use another --out"):
+        train(folder, shared / 'coco_mini', '--resume', '--images', '1')
+    longer = train(folder, shared / 'coco_mini', '--resume', '--cpus', '2', '--epochs', '7', '--rate', '5e-4',
+                   '--drops', '6')
+    assert longer[:6] == log and [line['rate'] for line in longer] == [5e-4] * 6 + [pytest.approx(5e-5)]
+    assert sum(longer[6][name] for name in train_detector.LOSSES) < sum(log[0][name] for name in train_detector.LOSSES)
+
+
+def test_trained_detector_detects(trained, shared, tmp_path):
+    out, params = tmp_path / 'boxes.json', trained[0] / train_detector.PARAMS
+    options = ['--data', str(shared / 'coco_mini'), '--split', 'mini', '--out', str(out), '--model', 'xception',
+               '--cpus', '1']
+    detect.main([*options, '--params', str(params), '--short', '64', '--score', '0'])
+    boxes = layout.read_detections(out)
+    sizes = {image['id']: (image['width'], image['height']) for image in images_of(shared / 'coco_mini', 'mini')}
+    assert {box['image_id'] for box in boxes} == set(sizes)
+    for box in boxes:
+        (x, y, w, h), (width, height) = box['bbox'], sizes[box['image_id']]
+        assert 0 <= x and 0 <= y and w >= 1 and h >= 1 and x + w <= width + 0.02 and y + h <= height + 0.02
+    assert len(load_people(shared / 'coco_mini', 'mini', (64, 64), out).samples) == len(boxes) > 4
+    arrays = checkpoint.read_arrays(params)
+    arrays['class_predictor.weight'] = mx.nd.zeros((3, detector.HIDDEN))
+    mx.nd.save(str(tmp_path / 'other.params'), arrays)
+    with pytest.raises(InputError, match='other.params: not the parameters of xception: .*shape incompatible'):
+        detect.main([*options, '--params', str(tmp_path / 'other.params')])
+
+
+def test_bad_options(tiny_coco, tmp_path, monkeypatch):
+    mx.nd.save(str(tmp_path / 'other.params'), {'stem.conv1.weight': mx.nd.zeros((1,))})
+    (tmp_path / 'folder').mkdir()
+    run = ['--data', str(tiny_coco), '--out', str(tmp_path / 'out.json'), '--cpus', '1']
+    own = [*run, '--model', 'xception', '--params', str(tmp_path / 'other.params')]
+
+    def offline(name):
+        raise ConnectionError
+    monkeypatch.setattr(detector, 'get_model_file', offline)
+    for options, message in (
+            ([*run, '--split', 'val2016'], 'person_keypoints_val2016.json: no such file'),
+            ([*run, '--out', str(tmp_path / 'folder')], 'folder: is a folder; give a file'),
+            ([*run, '--model', 'faster_rcnn'], '--model faster_rcnn: unknown; there are xception, faster_rcnn_'),
+            ([*run, '--model', 'xception'], '--model xception: --params is missing'),
+            (own, 'other.params: not the parameters of xception: it has no features.0.weight'),
+            ([*own, '--short', '10'], '--short 10: at least 32 pixels'),
+            (run, 'cannot fetch faster_rcnn_fpn_resnet101_v1d_coco-1194ab4e.params from .* give it by --params FILE')):
+        with pytest.raises(InputError, match=message):
+            detect.main(options)
+    train_options = ['--data', str(tiny_coco), '--out', str(tmp_path / 'run'), '--cpus', '1']
+    for options, message in (
+            (['--split', 'train2016'], 'person_keypoints_train2016.json: no such file'),
+            (['--images', '0'], '--images 0: at least 1'),
+            (['--images', '9', '--pretrained=', '--short', '64'], 'the split has 8 images with people, fewer than one'),
+            (['--short', '64'], 'cannot fetch xception-37c1c90b.params from .* give it by --pretrained FILE')):
+        with pytest.raises(InputError, match=message):
+            train_detector.main([*train_options, *options])
