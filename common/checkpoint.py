@@ -80,7 +80,7 @@ def load_state(path, net, trainer, contexts):
     try:
         state = json.loads(arrays.pop('json').asnumpy().tobytes().decode())
         updates = state.pop('updates')
-    except (KeyError, ValueError, AttributeError):
+    except (KeyError, ValueError, AttributeError, TypeError, RecursionError):
         raise InputError(f'{path}: not the state of a run') from None
     saved = {name.partition(':')[2]: array for name, array in arrays.items() if name.startswith('parameter:')}
     released.load(parameters(net), saved, path, contexts)

@@ -5,8 +5,8 @@ from common.errors import InputError
 
 
 def is_name(value):
-    """A relative path that stays below its folder."""
-    if not isinstance(value, str) or not value.isprintable():
+    """A relative path that stays below its folder, of at most 1000 characters."""
+    if not isinstance(value, str) or not value.isprintable() or len(value) > 1000:
         return False
     path = PurePosixPath(value)
     return path.name != '' and not path.is_absolute() and '..' not in path.parts

@@ -11,7 +11,10 @@ import yaml
 from easydict import EasyDict
 
 from common import files
+from common.checks import is_name
 from common.errors import InputError
+
+MOST_BYTES = 1 << 16                          # of a file
 
 
 class Rule:
@@ -65,10 +68,19 @@ def text(may_be_empty=False):
     """A string."""
     def check(value):
         value = '' if value is None and may_be_empty else value        # as '--set key=' and 'key:' mean it
-        if not isinstance(value, str) or not (value or may_be_empty):
+        if not isinstance(value, str) or not value.isprintable() or not (value or may_be_empty):
             raise ValueError
         return value
     return Rule('a text' + (', or empty' if may_be_empty else ''), check)
+
+
+def relative_path():
+    """What becomes a path below a folder."""
+    def check(value):
+        if not is_name(value):
+            raise ValueError
+        return value
+    return Rule('a name such as mpii/table2/i1', check)
 
 
 def list_of(rule, length=None, at_least=0):
@@ -84,8 +96,8 @@ def list_of(rule, length=None, at_least=0):
 SCHEMA = {
     'data': {
         'set': one_of('mpii', 'coco'),
-        'train': text(),                      # the split trained on
-        'valid': text(),                      # the split that decides when the rate drops and which epoch is best
+        'train': relative_path(),             # the split trained on
+        'valid': relative_path(),             # the split that decides when the rate drops and which epoch is best
     },
     'input': {
         'size': list_of(integer(32), length=2),               # width, height
@@ -140,7 +152,7 @@ def load(path, overrides=()):
     what would be right.
     """
     path = Path(path).resolve()
-    values = _read(path, seen=())
+    values = _read(path, (), {})
     for override in overrides:
         key, equals, value = override.partition('=')
         if not equals:
@@ -148,7 +160,7 @@ def load(path, overrides=()):
         if key.strip() == 'name':
             raise InputError(f'--set {override}: unknown key name; a file may hold it')
         values[key.strip()] = (_parse(value, f'--set {override}'), f'--set {override}')
-    name = _check('name', *values.pop('name', (_name(path), path)), text())
+    name = _check('name', *values.pop('name', (_name(path), path)), relative_path())
     known = [f'{section}.{key}' for section, rules in SCHEMA.items() for key in rules]
     for key, (_, source) in values.items():
         if key not in known:
@@ -179,24 +191,25 @@ def differences(one, other):
             for key in rules if one[section][key] != other[section][key]}
 
 
-def _read(path, seen):
-    """{'section.key': (value, file it stands in)} of a file over its bases."""
+def _read(path, seen, known):
+    """{'section.key': (value, file it stands in)} of a file over its bases.
+
+    seen: the files whose base this is; known: the result for every base read before.
+    """
     if path in seen:
         raise InputError(f'{path}: is its own base')
-    try:
-        content = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f'{path}: cannot be read ({getattr(error, "strerror", error)})') from None
-    tree = _parse(content, path)
+    if path in known:
+        return known[path]
+    tree = _parse(_content(path), path)
     tree = {} if tree is None else tree
     if not isinstance(tree, dict):
         raise InputError(f'{path}: expected sections ({", ".join(SCHEMA)})')
     bases = tree.pop('base', [])
     values = {}
     for base in bases if isinstance(bases, list) else [bases]:
-        if not isinstance(base, str):
-            raise InputError(f'{path}: base is {base!r}; expected a file, or a list of files')
-        values.update(_read((path.parent / base).resolve(), seen + (path,)))
+        if not isinstance(base, str) or not base.isprintable():
+            raise InputError(f'{path}: base is {_shown(base)}; expected a file, or a list of files')
+        values.update(_read((path.parent / base).resolve(), seen + (path,), known))
     name = tree.pop('name', None)
     if name is not None and not seen:         # a base's name is not ours
         values['name'] = name, str(path)
@@ -204,13 +217,31 @@ def _read(path, seen):
         if section in SCHEMA and not isinstance(keys, dict):
             raise InputError(f'{path}: {section} is a section; expected keys in it ({", ".join(SCHEMA[section])})')
         if section not in SCHEMA:
-            raise InputError(f'{path}: unknown key {section}{_nearest(str(section), SCHEMA)}')
-        values.update({f'{section}.{key}': (value, str(path)) for key, value in keys.items()})
+            raise InputError(f'{path}: unknown key {_plain(section)}{_nearest(_plain(section), SCHEMA)}')
+        values.update({f'{section}.{_plain(key)}': (value, str(path)) for key, value in keys.items()})
+    known[path] = values
     return values
+
+
+def _content(path):
+    """The text of a file; InputError where it is none, or far larger than an experiment."""
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f'{path}: cannot be read (not a file)')
+        with open(path, 'rb') as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise InputError(f'{path}: more than {MOST_BYTES} bytes; expected an experiment')
+        return content.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f'{path}: cannot be read ({getattr(error, "strerror", error)})') from None
 
 
 def _parse(content, source):
     try:
+        for event in yaml.parse(content, yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):             # through which a few lines stand for gigabytes
+                raise yaml.MarkedYAMLError(problem='an alias', problem_mark=event.start_mark)
         return yaml.safe_load(content)
     except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:    # '!!bool x' and such
         line = getattr(error, 'problem_mark', None)
@@ -222,7 +253,22 @@ def _check(key, value, source, rule):
     try:
         return rule.check(value)
     except (ValueError, TypeError, OverflowError):
-        raise InputError(f'{source}: {key} is {value!r}; expected {rule.text}') from None
+        raise InputError(f'{source}: {key} is {_shown(value)}; expected {rule.text}') from None
+
+
+def _shown(value):
+    """A value as messages show it, in one line that is not too long."""
+    try:
+        text = repr(value)
+    except ValueError:                        # of thousands of digits, which Python refuses to print
+        return 'a huge number'
+    return text if len(text) <= 80 else text[:77] + '...'
+
+
+def _plain(key):
+    """A key as it stands, or as `_shown` if it is not one that can be printed."""
+    text = str(key) if isinstance(key, str) else _shown(key)
+    return text if len(text) <= 80 and text.isprintable() else _shown(key)
 
 
 def _nearest(key, known):

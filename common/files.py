@@ -52,14 +52,21 @@ def write_json(path, value):
     write_text(path, json.dumps(value, indent=1) + '\n')
 
 
-def read_json(path):
-    """The value in a JSON file; InputError naming the file, and the line where it is malformed."""
+def read_bytes(path):
+    """What a file holds; InputError naming it where it cannot be read."""
     try:
-        with open(path) as file:
-            return json.load(file)
+        with open(path, 'rb') as file:
+            return file.read()
     except OSError as error:
         raise InputError(f'{path}: cannot be read ({error.strerror})') from None
+
+
+def read_json(path):
+    """The value in a JSON file; InputError naming the file, and the line where it is malformed."""
+    content = read_bytes(path)
+    try:
+        return json.loads(content)            # of bytes: UTF-8 whatever the locale, UTF-16 and -32 too
     except json.JSONDecodeError as error:
         raise InputError(f'{path}: not valid JSON (line {error.lineno}: {error.msg})') from None
-    except (ValueError, RecursionError):          # not UTF-8, a number of thousands of digits, nested too deep
+    except (ValueError, RecursionError):      # of another encoding, a number of thousands of digits, nested too deep
         raise InputError(f'{path}: not valid JSON') from None

@@ -4,10 +4,19 @@ A JPEG decodes directly at 1/2, 1/4 or 1/8 of its size, for far less work. Reduc
 [r*j, r*j + r), so its centre lies at r*j + (r - 1)/2; the warp accounts for that, and a crop has its content at the
 same place whatever the reduction.
 """
+from contextlib import suppress
+from io import BytesIO
+
 import cv2
 import numpy as np
+from PIL import Image
 
+from common import files
 from common.errors import InputError
+
+FORMATS = ('JPEG', 'PNG', 'BMP', 'WEBP', 'TIFF', 'GIF')
+MOST_PIXELS = 1 << 26                         # 200 MB as BGR, and 400 MB more while a progressive JPEG is decoded
+Image.MAX_IMAGE_PIXELS = None                 # Pillow's own limit, which is higher, warns on stderr
 
 # The loader works on many images at once; threads within one image would only get in each other's way.
 cv2.setNumThreads(1)
@@ -26,13 +35,10 @@ def read_image(path, step=1.0):
     Returns (image, reduction): BGR uint8 of (ceil(height/reduction), ceil(width/reduction), 3), where `reduction` is
     the largest of 1, 2, 4, 8 that `step` allows without enlarging anything (1 for every format but JPEG). Grey images
     and images with an alpha channel come out in three channels.
-    InputError for a file that is missing, empty, no image, or a JPEG whose end is missing.
+    InputError for a file that is missing, empty, no image, larger than 67 million pixels, or a JPEG whose end is
+    missing.
     """
-    try:
-        with open(path, 'rb') as file:
-            data = file.read()
-    except OSError as error:
-        raise InputError(f'{path}: cannot be read ({error.strerror})') from None
+    data = files.read_bytes(path)
     if not data:
         raise InputError(f'{path}: this file is empty')
     reduction = 1
@@ -40,13 +46,25 @@ def read_image(path, step=1.0):
         if _truncated(data):
             raise InputError(f'{path}: this JPEG is truncated ({len(data)} bytes); fetch it again')
         reduction = max(r for r in _FLAGS if r <= max(step, 1))
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        image = None
+    width, height = _size(data)
+    if width * height > MOST_PIXELS:
+        raise InputError(f'{path}: an image of {width} x {height} pixels; at most {MOST_PIXELS} are decoded')
+    image = None
+    if width:
+        with suppress(cv2.error):
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise InputError(f'{path}: not an image that can be decoded')
     return image, reduction
+
+
+def _size(data):
+    """(width, height) as the head of an image file has it, before memory is taken for them; zeros if it is none."""
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            return image.size
+    except Exception:                         # Pillow raises many kinds of error for damaged files
+        return 0, 0
 
 
 def _truncated(jpeg):

@@ -1,4 +1,4 @@
-"""Reads MXNet's `.params` files in NumPy, so that a damaged or forged file is an error; MXNet itself may crash on it.
+"""Reads MXNet's `.params` files in NumPy: what a file claims is checked against its size before memory is taken for it.
 
 The format, little-endian (`NDArray::Load` of MXNet 1.9, src/ndarray/ndarray.cc):
 

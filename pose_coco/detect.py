@@ -81,7 +81,7 @@ def load_detector(model, params, short, contexts):
 
 def load_parameters(net, path, model, contexts):
     """Set all parameters of a model from a file, which may hold more (for training); InputError if it is not its."""
-    arrays = checkpoint.read_arrays(path)
+    arrays = checkpoint.read_arrays(path)     # what is no whole file does not come to MXNet's own reader below
     for name in checkpoint.parameters(net):
         if name not in arrays:
             raise InputError(f'{path}: not the parameters of {model}: it has no {name}')

@@ -7,6 +7,7 @@
 Coordinates in these files and in predictions are MATLAB's: the centre of the top left pixel is (1, 1).
 """
 import json
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from scipy.io import loadmat, savemat
 
 from common.checks import check_records, is_name, is_number
 from common.errors import InputError
-from common.files import read_json, replacing, write_json, write_text
+from common.files import read_bytes, read_json, replacing, write_json, write_text
+from pose_mpii import matlab
 from pose_mpii.skeleton import JOINTS, SHORT_NAMES
 
 LABELS = ('joints', 'joints_vis')             # what the split `test` may lack
@@ -174,16 +176,16 @@ def prediction_suffix(path):
 # --- .mat files ----------------------------------------------------------------------------------------------------
 
 def read_mat(path, **options):
-    """The variables of a .mat file (options as of scipy's `loadmat`); InputError where it cannot be read."""
+    """The variables of a .mat file (options as of scipy's `loadmat`); InputError where it cannot be read.
+
+    Of what MATLAB saves with -v6 and -v7, see `matlab.check`.
+    """
+    content = read_bytes(path)
     try:
-        file = open(path, 'rb')
-    except OSError as error:
-        raise InputError(f'{path}: cannot be read ({error.strerror})') from None
-    with file:
-        try:
-            return loadmat(file, **options)
-        except Exception:                     # SciPy raises a dozen kinds of error for damaged and foreign files
-            raise InputError(f'{path}: not a MATLAB file, damaged, or of version 7.3 (save it with -v7)') from None
+        matlab.check(content)
+        return loadmat(BytesIO(content), **options)
+    except Exception:                         # SciPy raises a dozen kinds of error for damaged and foreign files
+        raise InputError(f'{path}: not a MATLAB file, or damaged, too large or of version 7.3 (use -v7)') from None
 
 
 def save_mat(path, variables):

@@ -37,13 +37,14 @@ def read_lsp(folder):
 
 def _person(number, joints):
     """The `Person` in an image, None where too little is annotated."""
-    points, visible = np.zeros((len(JOINTS), 2)), np.zeros(len(JOINTS), bool)
     annotated = joints[:, :, number - 1]
-    visible[list(ORDER)] = (annotated[:, 2] == 1) & np.isfinite(annotated).all(axis=1)
+    good = (annotated[:, 2] == 1) & np.isfinite(annotated).all(axis=1)
+    if good.sum() < LEAST_JOINTS:
+        return None
+    points, visible = np.zeros((len(JOINTS), 2)), np.zeros(len(JOINTS), bool)
+    visible[list(ORDER)] = good
     points[list(ORDER)] = annotated[:, :2].round(3)
     points[~visible] = 0
-    if visible.sum() < LEAST_JOINTS:
-        return None
     low, high = points[visible].min(axis=0), points[visible].max(axis=0)
     scale = (high - low).max() / 200
     center = (low + high) / 2 - [0, 15 * scale]                                # `dataset.person_box` moves it down

@@ -1,4 +1,5 @@
 """Reads MPII's official annotations, mpii_human_pose_v1_u12_1.mat (format: human-pose.mpi-inf.mpg.de, "Download")."""
+import math
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -76,11 +77,10 @@ def _first(value):
 
 def _numbers(struct, *fields):
     """The finite scalars in some fields as a float array, None unless all are there."""
-    values = [np.asarray(struct.get(field)) for field in fields]
-    if any(value.size != 1 or value.dtype.kind not in 'iuf' for value in values):
+    values = [struct.get(field) for field in fields]
+    if any(type(value) not in (int, float) or not math.isfinite(value) for value in values):
         return None
-    values = np.array([value.item() for value in values], dtype=np.float64)
-    return values if np.isfinite(values).all() else None
+    return np.array(values, dtype=np.float64)
 
 
 def _has_area(box):

@@ -61,7 +61,8 @@ def test_it_trains_a_step_and_is_evaluated(path, programs):
     runtime.seed_everything(0)
     net = experiment.network(cfg, len(program.JOINTS), contexts)
     graph, trainer = LossGraph(net, PoseLoss(cfg, net.stride)), optimizer(net)
-    loss = sum(train_step(graph, trainer, next(program.training_loader(cfg, data).batches(1)), contexts)).asnumpy()
+    losses, = train_step(graph, trainer, next(program.training_loader(cfg, data).batches(1)), contexts)
+    loss = losses.asnumpy().sum(axis=1)
     assert np.isfinite(loss).all() and (loss > 0).tolist() == [cfg.loss.heatmap != 'none', cfg.loss.joint != 'none']
     metrics = program.validation(cfg, data, cfg.data.valid, contexts)(net)
     scores = [0, *(metrics[key] for key in increasing), 100]

@@ -1,0 +1,221 @@
+"""Hostile and broken files: each ends in a result or one clear error, never a crash, a hang or a gigabyte of memory."""
+import ast
+import json
+import select
+import subprocess
+import sys
+
+import cv2
+import mxnet as mx
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.io import loadmat, savemat
+
+import hostile
+from common import config, images, params
+from common.errors import InputError
+from pose_mpii import layout
+
+SHORT, LONG = 20, 200                         # mutations of each kind
+SECONDS = 60                                  # for one of them, on a machine that does other things too
+MEMORY = hostile.MEMORY
+
+
+class Worker:
+    """A process that may crash; it is started again when it has."""
+
+    def __init__(self, folder):
+        self.folder, self.process = folder, None
+
+    def start(self):
+        with open(self.folder / 'stderr', 'wb') as stderr:
+            self.process = subprocess.Popen([sys.executable, hostile.__file__, 'serve'], text=True, stderr=stderr,
+                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.answer(10 * SECONDS) == 'ready\n'
+
+    def stop(self):
+        self.process.kill()
+        self.process.communicate()
+        self.process = None
+
+    def answer(self, seconds):
+        """The next line of the process; '' if it ended, None if it hangs."""
+        return self.process.stdout.readline() if select.select([self.process.stdout], [], [], seconds)[0] else None
+
+    def outcome(self, kind, number):
+        """What `hostile.outcome` says of a mutation, or how the process failed."""
+        if not self.process:
+            self.start()
+        path = self.folder / 'files' / hostile.KINDS[kind][0]
+        whole = path.read_bytes()
+        print(json.dumps([str(self.folder / 'files'), kind, number]), file=self.process.stdin, flush=True)
+        line = self.answer(SECONDS)
+        if line:
+            told, grown = json.loads(line)
+            return told if grown <= MEMORY else f'{grown >> 20} MB of memory'
+        failure = 'hangs' if line is None else f'crashes: {(self.folder / "stderr").read_text()[-500:]}'
+        self.stop()
+        path.write_bytes(whole)
+        return failure
+
+
+@pytest.fixture(scope='module')
+def worker(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('hostile')
+    hostile.make(folder / 'files')
+    worker = Worker(folder)
+    yield worker
+    if worker.process:
+        worker.stop()
+
+
+@pytest.mark.parametrize('numbers', [range(SHORT), pytest.param(range(SHORT, LONG), marks=pytest.mark.long)],
+                         ids=['short', 'long'])
+@pytest.mark.parametrize('kind', hostile.KINDS)
+def test_damage_of_any_kind_ends_well(worker, kind, numbers):
+    outcomes = {f'python test/hostile.py FOLDER "{kind}" {number}': worker.outcome(kind, number) for number in numbers}
+    assert not {job: outcome for job, outcome in outcomes.items() if outcome not in ('result', 'error')}
+    assert 'error' in outcomes.values(), 'a mutation that damages nothing tests nothing'
+
+
+@pytest.mark.parametrize('kind', hostile.KINDS)
+def test_the_whole_files_are_read(worker, kind):
+    assert hostile.outcome(kind, worker.folder / 'files' / hostile.KINDS[kind][0]) == 'result'
+
+
+def fails(function, *arguments):
+    """The message of the InputError."""
+    with pytest.raises(InputError) as caught:
+        function(*arguments)
+    return str(caught.value)
+
+
+# --- .params -------------------------------------------------------------------------------------------------------
+
+def as_list(arrays):
+    """The bytes of a .params file of {name: bytes of an array}."""
+    head = np.array([0x112, 0, len(arrays)], '<u8').tobytes() + b''.join(arrays.values())
+    names = b''.join(np.uint64(len(name)).tobytes() + name.encode() for name in arrays)
+    return head + np.uint64(len(arrays)).tobytes() + names
+
+
+def words(*values):
+    return np.array(values, '<u4').tobytes()
+
+
+DATA = np.arange(6, dtype='<f4').tobytes()
+ON_CPU = words(1, 0, 0)                       # device, its number, float32
+V2, V3, V1 = 0xF993FAC9, 0xF993FACA, 0xF993FAC8
+
+
+@pytest.mark.parametrize('head', [words(V2, 0, 2, 2, 0, 3, 0), words(V1, 2, 2, 0, 3, 0), words(2, 2, 3)],
+                         ids=['today', 'before 1.0', 'before 0.11'])
+def test_params_of_every_age_are_read_as_mxnet_reads_them(tmp_path, head):
+    path = tmp_path / 'x.params'
+    path.write_bytes(as_list({'a': head + ON_CPU + DATA, 'b': head + words(2, 7, 0) + DATA}))
+    ours, theirs = params.read(path), mx.nd.load(str(path))
+    assert list(ours) == list(theirs) == ['a', 'b']
+    np.testing.assert_array_equal(ours['a'], theirs['a'].asnumpy())
+    np.testing.assert_array_equal(ours['b'], np.arange(6).reshape(2, 3))       # whatever GPU it was on
+
+
+@pytest.mark.parametrize('array', [
+    words(V2, 0, 2, 2 ** 31, 2 ** 31, 2 ** 31, 2 ** 31) + ON_CPU, words(V2, 0, 1, 2 ** 31, 0) + ON_CPU,
+    words(V2, 0, 2 ** 31 - 1), words(V2, 0, 33, *(66 * [1])) + ON_CPU + DATA,
+    words(V2, 1, 2, 2, 0, 3, 0) + ON_CPU + DATA,
+    words(V2, 0, 1, 2 ** 32 - 1, 2 ** 32 - 1) + ON_CPU, words(V2, 0, 1, 6, 0, 1, 0, 8) + DATA, words(V3, 0, 0),
+    words(V1, 2 ** 32 - 1), words(2 ** 32 - 1), words(0), words(V2, 0, 1, 6, 0, 1, 0, 2 ** 32 - 1) + DATA])
+def test_forged_params_are_named(tmp_path, array):
+    path = tmp_path / 'x.params'
+    path.write_bytes(as_list({'a': array}))
+    assert fails(params.read, path) == f'{path}: damaged, not a complete MXNet .params file'
+
+
+@pytest.mark.parametrize('name', ['a\n', 'a\0', '\x1b[2J'])
+def test_names_of_params_that_would_spoil_a_message(tmp_path, name):
+    path = tmp_path / 'x.params'
+    path.write_bytes(as_list({name: words(V2, 0, 1, 6, 0) + ON_CPU + DATA}))
+    assert 'damaged' in fails(params.read, path)
+
+
+# --- .mat ----------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('compressed', [False, True])
+def test_what_scipy_writes_passes_the_check(tmp_path, compressed):
+    values = {'numbers': np.arange(6.0).reshape(1, 2, 3), 'complex': np.array([[1 + 2j, 3]]), 'empty': np.zeros((0, 5)),
+              'text': 'a text', 'unicode': 'äö\u20ac', 'none': '', 'texts': np.array(['a', 'bcd']),
+              'struct': {'a': {'b': [1]}}, 'flag': True,
+              'cell': np.array([['x', 5.5, np.zeros((0, 0))]], object), 'structs': hostile.release()['annolist'],
+              **{kind: np.array([[1, 0]], kind) for kind in 'u1 i1 u2 i2 u4 i4 u8 i8 f4'.split()}}
+    savemat(tmp_path / 'x.mat', values, do_compression=compressed)
+    ours, theirs = layout.read_mat(tmp_path / 'x.mat'), loadmat(tmp_path / 'x.mat')
+    assert repr(ours) == repr(theirs) and set(values) < set(ours)
+
+
+def test_bombs_and_what_is_not_read_are_named(tmp_path):
+    path, nested = tmp_path / 'x.mat', np.array([[1.0]])
+    for _ in range(40):
+        nested = np.array([[nested, 0]], object)
+    for name, value in (('zeros', np.zeros(100 << 20, np.uint8)), ('nested', nested), ('sparse', sparse.eye(3).tocsc()),
+                        ('empty', np.empty((0, 0)))):
+        savemat(path, {name: value}, do_compression=True)
+        if name == 'zeros':                   # 100 MB, which may become doubles
+            assert path.stat().st_size < 200000
+        if name == 'empty':                   # and a file of MATLAB 4
+            savemat(path, {name: value}, format='4')
+        assert fails(layout.read_mat, path).startswith(f'{path}: not a MATLAB file')
+
+
+# --- YAML ----------------------------------------------------------------------------------------------------------
+
+def test_aliases_are_refused(tmp_path):
+    path = tmp_path / 'x.yaml'
+    path.write_text('loss: &a\n  sigma: 1\ntest: *a\n')
+    assert fails(config.load, path) == f'{path}: not valid YAML (line 3: an alias)'
+
+
+def test_bases_of_bases_are_read_once(tmp_path):
+    for number in range(60):
+        (tmp_path / f'{number}.yaml').write_text(f'base: [{number + 1}.yaml, {number + 1}.yaml]')
+    (tmp_path / '60.yaml').write_text('loss: {sigma: 0}')
+    assert fails(config.load, tmp_path / '0.yaml').startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize('name', ['../x', '/x', 'a/../../x', 'a\nb', ''])
+def test_results_cannot_leave_the_folder_of_outputs(tmp_path, name):
+    path = tmp_path / 'x.yaml'
+    path.write_text(f'base: {hostile.common_experiment()}\nname: {json.dumps(name)}')
+    assert fails(config.load, path).startswith(f'{path}: name is ')
+    path.write_text(f'base: {hostile.common_experiment()}\ndata: {{train: {json.dumps(name)}}}')
+    assert fails(config.load, path).startswith(f'{path}: data.train is ')
+
+
+# --- images --------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('side', [8300, 30000, 65500])
+def test_an_image_that_claims_to_be_huge_is_not_decoded(tmp_path, side):
+    cv2.imwrite(str(tmp_path / 'small.jpg'), np.zeros((64, 64, 3), np.uint8))
+    jpeg, picture = tmp_path / 'x.jpg', tmp_path / 'png.jpg'
+    jpeg.write_bytes(hostile.jpeg_of_size((tmp_path / 'small.jpg').read_bytes(), side, side))
+    picture.write_bytes(hostile.png(side, side))
+    for path in (jpeg, picture):
+        assert fails(images.read_image, path, 8.0).startswith(f'{path}: an image of {side} x {side} pixels; at most ')
+
+
+# --- no pickle -----------------------------------------------------------------------------------------------------
+
+def test_nothing_unpickles_or_evaluates(root):
+    forbidden = {'pickle', 'cPickle', 'dill', 'marshal', 'shelve', 'joblib', 'eval', 'exec', 'allow_pickle',
+                 'unsafe_load', 'full_load', 'load_frombuffer', 'tarfile', 'zipfile', 'unpack_archive'}
+    sources = [path for folder in ('common', 'pose_mpii', 'pose_coco', 'scripts')
+               for path in (root / folder).rglob('*.py')]
+    assert len(sources) > 40
+    for path in sources:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = {getattr(node, field, None) for field in ('id', 'attr', 'arg', 'module')}
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                names |= {alias.name for alias in node.names}
+            assert not forbidden & {str(name).partition('.')[0] for name in names}, f'{path}:{node.lineno}'
+            assert not (isinstance(node, ast.Attribute) and node.attr == 'load' and isinstance(node.value, ast.Name)
+                        and node.value.id == 'np'), f'{path}:{node.lineno}'
