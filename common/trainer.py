@@ -1,7 +1,6 @@
 """The training loop: batches split over devices, forward, backward, kvstore step, validation, schedule, checkpoint."""
 import json
 import time
-from itertools import count
 from pathlib import Path
 
 import mxnet as mx
@@ -10,11 +9,12 @@ from mxnet import autograd, gluon
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from common import checkpoint, files, runtime
+from common import checkpoint, files
 from common.errors import InputError, Terminated
 from common.losses import PoseLoss
 from common.schedule import Schedule
 from common.termination import Termination
+from common.workers import FirstWorker, Statistics
 
 STATE, BEST = 'last.state', 'best.params'     # what `fit` writes into the folder of a run
 
@@ -131,59 +131,6 @@ def optimizer(net, kvstore='device'):
     """
     trained = [parameter for parameter in net.collect_params().values() if parameter.grad_req != 'null']
     return gluon.Trainer(trained, 'adam', kvstore=kvstore, update_on_kvstore=False)
-
-
-class SumOverWorkers:
-    """Adds up an array over all workers of a kvstore; of one process alone it is the array itself."""
-    keys = count(10 ** 6)                     # in the kvstore, above the keys of the trainer's parameters
-
-    def __init__(self, store, example):
-        self._store, self._key, (_, self.workers) = store, next(self.keys), runtime.shard(store)
-        if self.workers > 1:
-            store.init(self._key, example)
-
-    def __call__(self, array):
-        if self.workers > 1:
-            self._store.pushpull(self._key, array, out=array)
-        return array
-
-
-class Statistics:
-    """The running statistics of batch normalisation, which every device of every worker gathers for itself."""
-
-    def __init__(self, net, contexts, store):
-        self._parameters = list(checkpoint.statistics(net).values())
-        self._contexts = contexts
-        self._sum = SumOverWorkers(store, self._flat())
-
-    def _flat(self):
-        return mx.nd.concat(*(parameter.data(self._contexts[0]) for parameter in self._parameters), dim=0)
-
-    def average(self):
-        """Give every device of every worker the mean of them all, which is also what is saved."""
-        if len(self._contexts) > 1:
-            for parameter in self._parameters:
-                parameter.set_data(parameter._reduce())
-        if self._sum.workers > 1:
-            mean, start = self._sum(self._flat()) / self._sum.workers, 0
-            for parameter in self._parameters:
-                end = start + parameter.shape[0]
-                parameter.set_data(mean[start:end])
-                start = end
-
-
-class FirstWorker:
-    """Lets the first worker alone compute the metrics of an epoch; all of them get its score and so agree."""
-
-    def __init__(self, store):
-        self._rank, _ = runtime.shard(store)
-        self._sum = SumOverWorkers(store, mx.nd.zeros(1))
-
-    def __call__(self, validate, net):
-        metrics = validate(net) if self._rank == 0 else {'score': 0.0}
-        if self._sum.workers > 1:
-            metrics['score'] = self._sum(mx.nd.array([metrics['score']])).asscalar().item()
-        return metrics
 
 
 def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):

@@ -34,7 +34,8 @@ from tqdm import tqdm
 
 from common.cli import run
 from common.errors import InputError
-from common.trainer import STATE, Statistics, optimizer
+from common.trainer import STATE, optimizer
+from common.workers import Statistics
 from pose_coco import detector
 from pose_coco.detect import read_rgb
 from pose_coco.layout import read_split

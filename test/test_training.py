@@ -10,7 +10,8 @@ import pytest
 from common import checkpoint, config, experiment, results, runtime
 from common.errors import InputError
 from common.losses import PoseLoss
-from common.trainer import LossGraph, Statistics, optimizer, train_step
+from common.trainer import LossGraph, optimizer, train_step
+from common.workers import Statistics
 from pose_mpii.skeleton import JOINTS
 from pose_mpii.train import training_loader
 from runs import SMALL, experiment_file, folder, run
