@@ -17,7 +17,7 @@ from pose_coco.ap import COLUMNS
 from pose_coco.dataset import load_people
 from pose_coco.layout import annotation_file, read_images, read_results
 from pose_coco.skeleton import JOINTS
-from test_training import assert_same_run
+from runs import assert_same_run
 
 SMALL = ('input.size=[64, 64]', 'train.batch_size=8', 'train.drops=[1]', 'test.batch_size=5')
 

@@ -67,6 +67,22 @@ def test_devices_hold_the_same_parameters_after_training(tiny_data, kvstore):
         assert not np.array_equal(first, before[name])
 
 
+def test_kvstores_agree(tiny_data, tmp_path):
+    cfg = config.load(experiment_file('i1'), [*SMALL, 'train.batch_size=6'])
+    contexts = runtime.contexts(cpus=2)
+    runtime.seed_everything(0)
+    checkpoint.save_parameters(experiment.network(cfg, len(JOINTS), contexts), tmp_path / 'start.params')
+    found = []
+    for kvstore in ('device', 'local'):
+        net, graph, trainer = graph_and_trainer(cfg, contexts, 1e-3, tmp_path / 'start.params', kvstore)
+        for batch in training_loader(cfg, tiny_data).batches(1):
+            train_step(graph, trainer, batch, contexts)
+        mx.nd.waitall()
+        found.append({name: p.list_data()[1].asnumpy() for name, p in checkpoint.parameters(net).items()})
+    for name, one in found[0].items():
+        np.testing.assert_array_equal(one, found[1][name])
+
+
 class TwoWorkers:
     """A kvstore as the first of two workers sees it; the other one's values are all 3."""
     rank, num_workers = 0, 2
