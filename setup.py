@@ -27,5 +27,5 @@ setup(
         'tqdm>=4.60,<5',
         'tensorboardX>=2.6,<2.7',
     ],
-    extras_require={'test': ['pytest>=7,<10']},
+    extras_require={'test': ['pytest>=7,<10', 'pytest-xdist>=3.5,<4']},
 )

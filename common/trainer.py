@@ -14,7 +14,7 @@ from common.errors import InputError, Terminated
 from common.losses import PoseLoss
 from common.schedule import Schedule
 from common.termination import Termination
-from common.workers import FirstWorker, Statistics
+from common.workers import FirstWorker, Statistics, share_parameters
 
 STATE, BEST = 'last.state', 'best.params'     # what `fit` writes into the folder of a run
 
@@ -154,6 +154,7 @@ def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):
     if (folder / STATE).exists():
         state = checkpoint.load_state(folder / STATE, net, trainer, contexts)
         schedule.state, history, begun = state['schedule'], state['history'], state.get('begun')
+    share_parameters(trainer, kvstore)
     statistics, first_worker = Statistics(net, contexts, kvstore), FirstWorker(kvstore)
     rank, workers = loader.shard
     board = SummaryWriter(str(folder / 'tensorboard'), purge_step=len(history) + 1) if rank == 0 else None

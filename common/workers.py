@@ -6,6 +6,18 @@ import mxnet as mx
 from common import checkpoint, runtime
 
 
+def share_parameters(trainer, store):
+    """Give all workers the first one's parameters, and wait for them.
+
+    A `gluon.Trainer` does so in its first step, but goes on to the gradients meanwhile: on the CPU nothing in MXNet
+    1.9.1 orders the two, and a worker can be given the sum of gradients for a parameter.
+    """
+    if runtime.shard(store)[1] > 1:
+        trainer._init_kvstore()
+        trainer._init_params()
+        mx.nd.waitall()
+
+
 class SumOverWorkers:
     """Adds up an array over all workers of a kvstore; of one process alone it is the array itself."""
     keys = count(10 ** 6)                     # in the kvstore, above the keys of the trainer's parameters

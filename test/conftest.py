@@ -1,10 +1,16 @@
 """Fixtures shared by the tests."""
+import gc
 import json
+import os
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+
+if 'PYTEST_XDIST_WORKER' in os.environ:        # several processes run tests: one thread each
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import common                                 # before the tests import MXNet: it sets the threads
 from pose_coco import skeleton as coco_skeleton
@@ -13,6 +19,15 @@ from pose_mpii.figures import scene
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / 'shared' / 'data'
+
+
+@pytest.fixture(autouse=True)
+def free_memory():
+    """Networks are in reference cycles, and large: after a test that took its time they are freed at once."""
+    start = time.time()
+    yield
+    if time.time() - start > 1:
+        gc.collect()
 
 
 @pytest.fixture(scope='session')
