@@ -70,8 +70,8 @@ def contexts(gpus=None, cpus=None):
     except ValueError:
         raise InputError(f'--gpus {gpus}: expected numbers separated by commas, such as 0,1,2,3') from None
     if len(set(ids)) < len(ids) or not all(0 <= i < present for i in ids):
-        reason = f'MXNet sees {present} GPUs' if present else 'MXNet sees no GPU here (is a mxnet-cuXXX wheel ' \
-            'installed, and a driver?); use --cpus N'
+        reason = f'MXNet sees {present} GPUs' if present else (
+            'MXNet sees no GPU here (is a mxnet-cuXXX wheel installed, and a driver?); use --cpus N')
         raise InputError(f'--gpus {gpus}: {reason}')
     return [mx.gpu(i) for i in ids]
 
