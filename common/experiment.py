@@ -86,16 +86,27 @@ def network(cfg, joints, contexts):
     net = pose_net.build(cfg, joints)
     net.initialize(mx.init.Xavier(rnd_type='gaussian', factor_type='in', magnitude=2), ctx=contexts)
     net.hybridize(static_alloc=True, static_shape=True)
-    width, height = cfg.input.size
     for context in contexts:                  # shapes become known
-        net(mx.nd.zeros((1, height, width, 3), dtype=np.uint8, ctx=context))
+        net(_blank(cfg, context))
     return net
 
 
+def _blank(cfg, context):
+    """A batch of one black image of the network's input size."""
+    width, height = cfg.input.size
+    return mx.nd.zeros((1, height, width, 3), dtype=np.uint8, ctx=context)
+
+
 def load_network(cfg, joints, params, contexts):
-    """The configured network with the parameters of a file, all of them (`checkpoint.load_parameters`)."""
+    """The configured network with the parameters of a file, all of them (`checkpoint.load_parameters`), to infer with.
+
+    On the CPU, oneDNN then takes a convolution and the normalisation, sum and ReLU after it as one operator with fixed
+    parameters: a fifth faster, and equal but for rounding.
+    """
     net = network(cfg, joints, contexts)
     checkpoint.load_parameters(net, params, contexts)
+    if contexts[0].device_type == 'cpu':
+        net.optimize_for(_blank(cfg, contexts[0]), backend='MKLDNN', static_alloc=True, static_shape=True)
     return net
 
 

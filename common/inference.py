@@ -42,7 +42,7 @@ def locate(cfg, net, heatmaps, joints, method, matrices):
 
     matrices: (B, 2, 3), source to input pixels.
     """
-    found = decode.decode(heatmaps, joints, method, net.stride, cfg.network.beta, cfg.test.window)
+    found = decode.decode(heatmaps, joints, method, net.stride, cfg.test.beta, cfg.test.window)
     return np.stack([transform_points(invert(matrix), points) for matrix, points in zip(matrices, found)])
 
 

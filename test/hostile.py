@@ -7,6 +7,7 @@ As `serve` it is a process that may crash: a job comes as a line of JSON, its ou
 import json
 import os
 import resource
+import signal
 import struct
 import sys
 import traceback
@@ -36,6 +37,7 @@ from pose_mpii.layout import read_ground_truth, read_predictions, write_ground_t
 from pose_mpii.sample import write_sample
 
 MEMORY = 1 << 30                              # bytes that reading may take
+HANGS = 300                                   # seconds after which a job does
 SIZE = 64, 64                                 # of crops
 PEOPLE = 'annotations/person_keypoints_val.json'
 
@@ -326,6 +328,7 @@ def serve():
     print('ready', file=answers, flush=True)
     for line in sys.stdin:
         folder, kind, number = json.loads(line)
+        signal.alarm(HANGS)                   # ends this process, should the test not be there to do it
         path, whole = damage(kind, Path(folder), number)
         try:
             told = outcome(kind, path)

@@ -1,9 +1,9 @@
-"""Which stage counts, and the flip test."""
+"""Which stage counts, the flip test, and networks loaded to infer with."""
 import mxnet as mx
 import numpy as np
 import pytest
 
-from common import config, experiment, inference
+from common import checkpoint, config, experiment, inference
 from common.crop import mirrored_order
 from common.loader import Loader
 from pose_mpii import test as program
@@ -60,3 +60,21 @@ def test_predicting_mirrors_and_selects_as_inferring_does(root, tiny_data):
         expected = inference.locate(cfg, net, heatmaps, joints, method, batch.matrices)
         np.testing.assert_allclose(predictions[method], expected, atol=1e-3)
     assert results.keys() == predictions.keys()
+
+
+@pytest.mark.parametrize('name', ['table2/i1', 'table2/r1', 'table5/stages2/i1'])
+def test_a_loaded_network_infers_as_the_one_that_was_trained(root, tmp_path, name):
+    """With operators fused, for batches of any size, on one device and on several."""
+    cfg, net = network(root, name)
+    rng = np.random.default_rng(0)
+    for parameter in checkpoint.statistics(net).values():
+        parameter.set_data(mx.nd.array(rng.uniform(0.5, 2, parameter.shape)))
+    checkpoint.save_parameters(net, tmp_path / 'x.params')
+    for contexts in (CPU, [mx.cpu(0), mx.cpu(1)]):
+        loaded = experiment.load_network(cfg, 16, tmp_path / 'x.params', contexts)
+        for size in (4, 1, 3):
+            images = rng.integers(0, 256, (size, 64, 64, 3), np.uint8)
+            for one, other in zip(inference.forward(loaded, images, contexts), inference.forward(net, images, CPU)):
+                assert (one is None) == (other is None)
+                if one is not None:
+                    np.testing.assert_allclose(one, other, atol=2e-5 * np.abs(other).max())
