@@ -27,5 +27,14 @@ setup(
         'tqdm>=4.60,<5',
         'tensorboardX>=2.6,<2.7',
     ],
-    extras_require={'test': ['pytest>=7,<10', 'pytest-xdist>=3.5,<4']},
+    extras_require={
+        'test': ['pytest>=7,<10', 'pytest-xdist>=3.5,<4'],
+        'benchmark': [                        # what test/benchmark/compare.py measures against
+            'torch>=2.4,<3',                  # its first with a fused Adam on the CPU
+            'onnx>=1.16,<2',
+            'onnxscript>=0.1',
+            'onnxruntime>=1.18,<2',
+            'openvino>=2024.2,<2027',
+        ],
+    },
 )

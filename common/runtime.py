@@ -1,6 +1,7 @@
 """Threads, devices and seeds. Imported by `common/__init__.py`, so that it acts before MXNet is imported."""
 import os
 import random
+import sys
 from pathlib import Path
 
 from common.errors import InputError
@@ -45,6 +46,15 @@ def use_available_cores():
     oversubscribes a container. OpenMP reads the variable once, when MXNet is loaded.
     """
     os.environ.setdefault('OMP_NUM_THREADS', str(available_cores()))
+
+
+def hide_pytorch():
+    """Let no library find PyTorch in this process, unless the program has imported it itself.
+
+    GluonCV and tensorboardX import it where it is installed, which costs memory and a second OpenMP runtime, and
+    GluonCV then refuses to work beside its version 2.
+    """
+    sys.modules.setdefault('torch', None)
 
 
 def contexts(gpus=None, cpus=None):
