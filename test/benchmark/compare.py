@@ -1,0 +1,247 @@
+"""The same network here, in PyTorch, ONNX Runtime and OpenVINO on this machine's CPU, as one table of ratios.
+
+    python test/benchmark/compare.py [--only NAME ...] [--rounds 5] [--json FILE] [--quick]
+
+Every row alternates its sides within one run: each round measures them one after the other, and the ratio is the median
+over the rounds of that round's ratio against the peer that is best over all rounds. Before anything is measured, heat
+maps, joints and losses of all sides are compared. Needs the extra `benchmark`, and an idle machine to mean something;
+how fast images are loaded measure loader.py and throughput.py.
+"""
+import argparse
+import os
+import platform
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from importlib import metadata
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+USERS_ENVIRONMENT = dict(os.environ)          # what the sides start from: not what `common` sets for MXNet
+sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
+
+from common import config, files
+from common.cli import run
+from common.errors import InputError
+from common.runtime import available_cores
+from sides import Side
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ('torch', 'onnx', 'onnxscript', 'onnxruntime', 'openvino')
+TORCH = {'PyTorch eager': {'side': 'torch eager'}, 'PyTorch compiled': {'side': 'torch compiled'}}
+RUNTIMES = {'ONNX Runtime': {'side': 'onnxruntime'}, 'OpenVINO': {'side': 'openvino'}}
+SECONDS = 2                                   # a measurement lasts, or one step where that is longer
+PAUSE = 0.3                                   # before each: waiting OpenMP threads of the side before spin that long
+
+
+class Row(NamedTuple):
+    """A line of the table. Ratios are ours / peer's in the unit; without peers the figure itself has the goal.
+
+    task: what all sides do (see `sides`); peers: {name: what differs from it}; ours: what differs on our side.
+    tolerance: of the outputs' largest difference, relative to their largest value; None compares nothing.
+    """
+    name: str
+    what: str
+    unit: str
+    goal: str
+    task: dict
+    peers: dict
+    ours: dict = {}
+    tolerance: float = 1e-4
+
+
+def rows(quick):
+    """The rows in their order; `quick` is a small network everywhere, to see that all works."""
+    net = {'backbone': 'resnet18', 'size': 64} if quick else {'backbone': 'resnet50', 'size': 256}
+    sizes = {number: min(number, 4) if quick else number for number in (1, 8, 16, 32)}
+    title = f'I1 {net["backbone"]}, {net["size"]}x{net["size"]}'
+
+    def task(kind, number, dtype='float32'):
+        return {'kind': kind, 'batch': sizes[number], 'dtype': dtype, **net}
+
+    step = task('train', 16)
+    return [
+        Row('train', f'training step, {title}, batch {sizes[16]}, fp32', 'images/s', '>= 1.6', step, TORCH),
+        Row('train-bfloat16', 'the same in bfloat16', 'images/s', '>= 1.3', task('train', 16, 'bfloat16'), TORCH,
+            tolerance=5e-2),
+        *(Row(f'infer-{number}', f'inference, {title}, batch {sizes[number]}, fp32', 'images/s', '>= 1.0',
+              task('infer', number), {**TORCH, **RUNTIMES}) for number in (1, 8)),
+        Row('integral', f'the integral, forward and backward, batch {sizes[16]}, of a training step', 'ms', '<= 0.01',
+            task('integral', 16), {'the whole step': {'side': 'ours', 'kind': 'train'}}, tolerance=None),
+        Row('memory', f'peak memory of training, {title}, batch {sizes[32]}, fp32', 'MB', '<= 0.9', task('train', 32),
+            {'PyTorch eager': TORCH['PyTorch eager']}),
+        Row('pckh', 'PCKh of 2,958 people', 's', '< 0.1', task('pckh', 1), {}),
+    ]
+
+
+class Bench:
+    """Starts sides: with the same threads, parameters and .onnx files for all, kept in a folder."""
+
+    def __init__(self, folder):
+        self._folder = Path(folder)
+        self.threads = int(USERS_ENVIRONMENT.get('OMP_NUM_THREADS', available_cores()))
+        self._environment = {**USERS_ENVIRONMENT, 'OMP_NUM_THREADS': str(self.threads)}
+        cfg = config.load(ROOT / 'experiments/mpii/table2/i1.yaml')
+        self._common = {'folder': str(folder), 'threads': self.threads, 'beta': cfg.network.beta,
+                        'sigma': cfg.loss.sigma}
+
+    def start(self, task):
+        """A `Side` on the task, once the files it needs are written."""
+        if not (self._folder / 'network.params').exists():
+            self._run({**task, 'side': 'ours', 'kind': 'parameters', 'batch': 4})
+        if task['side'] in ('onnxruntime', 'openvino') and 'model' not in task:
+            model = self._folder / f'batch{task["batch"]}.onnx'
+            task = {**task, 'model': str(model)}
+            if not model.exists():
+                self._run({**task, 'side': 'torch export'})
+        return Side({**self._common, **task}, self._environment)
+
+    def _run(self, task):
+        Side({**self._common, **task}, self._environment).close()
+
+
+def measure(row, bench, rounds, seconds=SECONDS):
+    """{side: [figure of each round]} in the row's unit, ours first; InputError where outputs differ."""
+    tasks = {'ours': {**row.task, 'side': 'ours', **row.ours}}
+    tasks.update((name, {**row.task, **different}) for name, different in row.peers.items())
+    if row.unit == 'MB':                      # one after the other: together they may not fit
+        first, figures = {}, {}
+        for name, task in tasks.items():
+            with bench.start(task) as side:
+                first[name], figures[name] = side.first, [side.measure(0)[1]]
+        verify(row, first)
+        return figures
+    with ExitStack() as stack:
+        sides = {}
+        for name, task in tasks.items():
+            say(f'{row.name}: {name} starts')
+            sides[name] = stack.enter_context(bench.start(task))
+        verify(row, {name: side.first for name, side in sides.items()})
+        figures = {name: [] for name in sides}
+        for number in range(rounds):
+            for name, side in sides.items():
+                time.sleep(PAUSE)
+                figures[name].append(figure(row, side.measure(seconds)[0]))
+            say(f'{row.name}, round {number + 1}: '
+                + ', '.join(f'{name} {values[-1]:.4g} {row.unit}' for name, values in figures.items()))
+    return figures
+
+
+def figure(row, seconds):
+    """Seconds a step in the row's unit."""
+    return {'images/s': row.task['batch'] / seconds, 'ms': 1000 * seconds, 's': seconds}[row.unit]
+
+
+def verify(row, first):
+    """InputError unless every peer's first two outputs are ours.
+
+    The second one of a training comes after a step of the optimizer, which makes rounding errors of tiny gradients
+    large: there it shows only that all take the same step.
+    """
+    for name, steps in first.items():
+        for theirs, ours, tolerance in zip(steps, first['ours'], (row.tolerance, 5e-2)):
+            for a, b in zip(theirs, ours) if row.tolerance else ():
+                error = np.abs(a - b).max() / np.abs(b).max()
+                if not error <= tolerance:
+                    raise InputError(f'{row.name}: {name} computes something else than we do, {error:.1e} of the '
+                                     f'largest value apart, not {tolerance:g}')
+
+
+def conclude(row, figures):
+    """The row's result as a dict: figures of every round, the best peer, the ratios, their median, goal met or not."""
+    choose = max if row.unit == 'images/s' else min
+    peers = [name for name in figures if name != 'ours']
+    best = choose(peers, key=lambda name: median(figures[name])) if peers else None
+    ratios = [a / b for a, b in zip(figures['ours'], figures[best])] if best else figures['ours']
+    compare, bound = row.goal.split()
+    met = median(ratios) >= float(bound) if compare == '>=' else median(ratios) <= float(bound)
+    return {'name': row.name, 'what': row.what, 'unit': row.unit, 'figures': figures, 'best': best, 'ratios': ratios,
+            'ratio': median(ratios), 'goal': row.goal, 'met': met}
+
+
+def table(results):
+    """Markdown of what `conclude` returned, or of {'what': ., 'goal': ., 'note': why it was not measured}."""
+    lines = ['| what | ours | peers, median (the best one in bold) | ratio (lowest to highest) | goal | |',
+             '| --- | --- | --- | --- | --- | --- |']
+    for result in results:
+        if 'note' in result:
+            lines.append(f'| {result["what"]} | {result["note"]} | | | {result["goal"]} | |')
+            continue
+        peers = ', '.join(f'**{name} {median(values):.4g}**' if name == result['best'] else
+                          f'{name} {median(values):.4g}'
+                          for name, values in result['figures'].items() if name != 'ours')
+        lowest, highest = min(result['ratios']), max(result['ratios'])
+        ratio = f'{result["ratio"]:.3g} ({lowest:.3g} to {highest:.3g})' if result['best'] else ''
+        lines.append(f'| {result["what"]} | {median(result["figures"]["ours"]):.4g} {result["unit"]} | {peers} | {ratio} '
+                     f'| {result["goal"]} | {"met" if result["met"] else "missed"} |')
+    return '\n'.join(lines)
+
+
+def machine(threads):
+    """What was measured on, as a dict."""
+    lines = Path('/proc/cpuinfo').read_text().splitlines()
+    fields = {key.strip(): value.strip() for key, _, value in (line.partition(':') for line in lines)}
+    flags = fields.get('flags', '').split()
+    return {'cpu': fields.get('model name', platform.machine()), 'cores': available_cores(), 'threads': threads,
+            'load': os.getloadavg()[0], 'flags': {flag: flag in flags for flag in (
+                'avx512f', 'avx512_bf16', 'avx512_vnni')},
+            'versions': {'python': platform.python_version(),
+                         **{name: version(name) for name in ('mxnet', 'numpy', *PACKAGES)}}}
+
+
+def describe(about):
+    """`machine` in a line."""
+    flags = ', '.join(flag if present else f'no {flag}' for flag, present in about['flags'].items())
+    versions = ', '.join(f'{name} {number}' for name, number in about['versions'].items())
+    return (f'{about["cpu"]}, {about["cores"]} cores, {about["threads"]} threads, {flags}; load {about["load"]:.1f} at '
+            f'the start; {versions}')
+
+
+def version(package):
+    """The installed version of a package, None where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(argv=None):
+    names = [row.name for row in rows(False)]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--only', nargs='+', choices=names, default=names, metavar='NAME',
+                        help=f'rows to measure, of {", ".join(names)}')
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--json', metavar='FILE', help='write every round\'s figures')
+    parser.add_argument('--quick', action='store_true', help='a small network, to see that all works; no figures to use')
+    args = parser.parse_args(argv)
+    chosen = [row for name, row in zip(names, rows(args.quick)) if name in args.only]
+    absent = [name for name in PACKAGES if version(name) is None]
+    if absent and any(row.peers for row in chosen):
+        raise InputError(f'{", ".join(absent)} not installed; pip install \'.[benchmark]\' brings the peers')
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(folder)
+        about = machine(bench.threads)
+        for row in chosen:
+            if row.task['dtype'] == 'bfloat16' and not about['flags']['avx512_bf16']:
+                results.append({'name': row.name, 'what': row.what, 'goal': row.goal,
+                                'note': 'this CPU has no bfloat16 arithmetic: not measured'})
+            else:
+                results.append(conclude(row, measure(row, bench, args.rounds)))
+            if args.json:
+                files.write_json(args.json, {'machine': about, 'quick': args.quick, 'rows': results})
+    print(table(results) + f'\n\n{describe(about)}')
+    if args.quick:
+        print('\n--quick: a small network and batch; the figures mean nothing')
+
+
+if __name__ == '__main__':
+    run(main)

@@ -1,0 +1,110 @@
+"""Our side of the comparison: the project's own functions, called as training and testing call them.
+
+Each function takes a task (see `sides`) and returns a step: a function that does the work once, to its end, and
+returns a list of arrays.
+"""
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+import common                                 # before MXNet: it sets the threads
+import mxnet as mx
+import numpy as np
+from mxnet import autograd
+
+from common import checkpoint, config, experiment, inference, runtime, trainer
+from common.loader import Batch
+from common.losses import PoseLoss
+from common.nets.integral import Integral
+from pose_mpii.pckh import pckh
+from sides import JOINTS, batch
+
+CONTEXTS = [mx.cpu()]
+PEOPLE = 2958                                 # of MPII's validation split
+
+
+def configuration(task):
+    """I1 of Table 2 with the task's backbone and size."""
+    return config.load(ROOT / 'experiments/mpii/table2/i1.yaml', [
+        f'network.backbone={task.backbone}', f'input.size=[{task.size}, {task.size}]', 'network.pretrained='])
+
+
+def network(task):
+    return experiment.load_network(configuration(task), JOINTS, Path(task.folder) / 'network.params', CONTEXTS)
+
+
+def train(task):
+    net = network(task)
+    graph = trainer.LossGraph(net, PoseLoss(configuration(task), net.stride))
+    graph.hybridize(static_alloc=True, static_shape=True)
+    optimizer = trainer.optimizer(net)
+    data = Batch(*batch(task), matrices=None, indices=None)
+
+    def step():
+        losses = trainer.train_step(graph, optimizer, data, CONTEXTS)
+        mx.nd.waitall()
+        return [losses[0].asnumpy()]
+    return step
+
+
+def infer(task):
+    net, images = network(task), batch(task)[0]
+    return lambda: list(inference.forward(net, images, CONTEXTS))
+
+
+def integral(task):
+    """Forward and backward of the integral alone, on heat maps of the network's size."""
+    cells = task.size // 8
+    heatmaps = mx.nd.random.normal(shape=(task.batch, JOINTS, cells, cells))
+    heatmaps.attach_grad()
+    layer = Integral(8, task.beta)
+    layer.hybridize(static_alloc=True, static_shape=True)
+
+    def step():
+        with autograd.record():
+            joints = layer(heatmaps)
+        joints.backward()
+        mx.nd.waitall()
+        return [heatmaps.grad.asnumpy()]
+    return step
+
+
+def score(task):
+    """PCKh of random predictions."""
+    rng = np.random.default_rng(0)
+    joints = rng.uniform(0, 1000, (PEOPLE, JOINTS, 2))
+    predictions = joints + rng.normal(0, 20, joints.shape)
+    visible = rng.random((PEOPLE, JOINTS)) < 0.9
+    corners = rng.uniform(0, 900, (PEOPLE, 1, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(30, 100, corners.shape)], axis=1)
+    return lambda: [np.array(pckh(predictions, joints, visible, boxes)['curve'])]
+
+
+def write_parameters(task):
+    """Write network.params and network.npz: random, and nothing in them is 0 or 1 throughout.
+
+    Small gammas keep the sums of the residual blocks bounded; the last layer is scaled so that heat maps have the
+    range of trained ones.
+    """
+    runtime.seed_everything(0)
+    rng = np.random.default_rng(0)
+    draws = {'gamma': lambda shape: rng.uniform(0.2, 0.8, shape), 'beta': lambda shape: rng.normal(0, 0.1, shape),
+             'running_mean': lambda shape: rng.normal(0, 0.1, shape), 'bias': lambda shape: rng.normal(0, 0.1, shape),
+             'running_var': lambda shape: rng.uniform(0.5, 1.5, shape)}
+    net = experiment.network(configuration(task), JOINTS, CONTEXTS)
+    parameters = checkpoint.parameters(net)
+    for name, parameter in parameters.items():
+        draw = draws.get(name.rpartition('.')[2])
+        if draw:
+            parameter.set_data(mx.nd.array(draw(parameter.shape)))
+    heatmaps, _ = inference.forward(net, batch(task)[0], CONTEXTS)
+    final = net.heads[0].final.weight
+    final.set_data(final.data() * float(0.2 / heatmaps.std()))
+    checkpoint.save_parameters(net, Path(task.folder) / 'network.params')
+    np.savez(Path(task.folder) / 'network.npz', **{name: p.data().asnumpy() for name, p in parameters.items()})
+    return list
+
+
+KINDS = {'train': train, 'infer': infer, 'integral': integral, 'pckh': score, 'parameters': write_parameters}
