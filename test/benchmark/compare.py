@@ -8,6 +8,7 @@ maps, joints and losses of all sides are compared. Needs the extra `benchmark`, 
 how fast images are loaded measure loader.py and throughput.py.
 """
 import argparse
+import operator
 import os
 import platform
 import sys
@@ -34,6 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ('torch', 'onnx', 'onnxscript', 'onnxruntime', 'openvino')
 TORCH = {'PyTorch eager': {'side': 'torch eager'}, 'PyTorch compiled': {'side': 'torch compiled'}}
 RUNTIMES = {'ONNX Runtime': {'side': 'onnxruntime'}, 'OpenVINO': {'side': 'openvino'}}
+RELATIONS = {'>=': operator.ge, '<=': operator.le, '<': operator.lt}
 SECONDS = 2                                   # a measurement lasts, or one step where that is longer
 PAUSE = 0.3                                   # before each: waiting OpenMP threads of the side before spin that long
 
@@ -66,8 +68,8 @@ def rows(quick):
     step = task('train', 16)
     return [
         Row('train', f'training step, {title}, batch {sizes[16]}, fp32', 'images/s', '>= 1.6', step, TORCH),
-        Row('train-bfloat16', 'the same in bfloat16', 'images/s', '>= 1.3', task('train', 16, 'bfloat16'), TORCH,
-            tolerance=5e-2),
+        Row('train-bfloat16', f'training step, {title}, batch {sizes[16]}, bfloat16', 'images/s', '>= 1.3',
+            task('train', 16, 'bfloat16'), TORCH, tolerance=5e-2),
         *(Row(f'infer-{number}', f'inference, {title}, batch {sizes[number]}, fp32', 'images/s', '>= 1.0',
               task('infer', number), {**TORCH, **RUNTIMES}) for number in (1, 8)),
         Row('integral', f'the integral, forward and backward, batch {sizes[16]}, of a training step', 'ms', '<= 0.01',
@@ -155,10 +157,10 @@ def conclude(row, figures):
     """The row's result as a dict: figures of every round, the best peer, the ratios, their median, goal met or not."""
     choose = max if row.unit == 'images/s' else min
     peers = [name for name in figures if name != 'ours']
-    best = choose(peers, key=lambda name: median(figures[name])) if peers else None
+    best = choose(peers, key=lambda name: median(figures[name]), default=None)
     ratios = [a / b for a, b in zip(figures['ours'], figures[best])] if best else figures['ours']
-    compare, bound = row.goal.split()
-    met = median(ratios) >= float(bound) if compare == '>=' else median(ratios) <= float(bound)
+    relation, bound = row.goal.split()
+    met = RELATIONS[relation](median(ratios), float(bound))
     return {'name': row.name, 'what': row.what, 'unit': row.unit, 'figures': figures, 'best': best, 'ratios': ratios,
             'ratio': median(ratios), 'goal': row.goal, 'met': met}
 

@@ -66,7 +66,7 @@ def export(task):
     """Write the network as PyTorch exports it, for batches of the task's size, to the task's `model`."""
     import torch
     net = load_torch(task).eval()
-    torch.onnx.export(net, (torch.from_numpy(batch(task)[0]),), task.model)
+    torch.onnx.export(net, (torch.from_numpy(batch(task)[0]),), task.model, verbose=False)
     return list
 
 

@@ -1,0 +1,82 @@
+"""The comparison's arithmetic, and that a side runs in its own process (test/benchmark/compare.py)."""
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.append(str(Path(__file__).resolve().parent / 'benchmark'))
+
+import compare
+from common.errors import InputError
+
+SPEED = compare.Row('speed', 'a step', 'images/s', '>= 1.5', {'batch': 8}, {'A': {}, 'B': {}})
+
+
+def test_ratio_is_the_median_of_the_rounds_against_the_best_peer():
+    result = compare.conclude(SPEED, {'ours': [20, 30, 90], 'A': [10, 15, 15], 'B': [1, 1, 1000]})
+    assert result['best'] == 'A' and result['ratios'] == [2, 2, 6] and result['ratio'] == 2 and result['met']
+
+
+@pytest.mark.parametrize('unit, goal, ours, met', [
+    ('MB', '<= 0.9', 90, True), ('MB', '<= 0.9', 91, False), ('images/s', '>= 0.9', 89, False)])
+def test_goal_is_a_bound_of_the_ratio(unit, goal, ours, met):
+    row = SPEED._replace(unit=unit, goal=goal)
+    assert compare.conclude(row, {'ours': [ours], 'A': [100]})['met'] is met
+
+
+def test_the_peer_with_the_least_memory_is_the_best():
+    result = compare.conclude(SPEED._replace(unit='MB', goal='<= 1'), {'ours': [100], 'A': [120], 'B': [80]})
+    assert result['best'] == 'B' and result['ratio'] == 1.25
+
+
+def test_without_a_peer_the_figure_has_the_goal():
+    result = compare.conclude(SPEED._replace(unit='s', goal='< 0.1'), {'ours': [0.3, 0.05, 0.05]})
+    assert result['best'] is None and result['ratio'] == 0.05 and result['met']
+
+
+def test_seconds_become_the_unit():
+    assert compare.figure(SPEED, 2) == 4
+    assert compare.figure(SPEED._replace(unit='ms'), 2) == 2000
+
+
+def test_table_has_a_line_for_every_row():
+    lines = compare.table([compare.conclude(SPEED, {'ours': [20, 30], 'A': [10, 10], 'B': [5, 5]}),
+                           {'what': 'bfloat16', 'goal': '>= 1.3', 'note': 'not measured'}]).splitlines()
+    assert len(lines) == 4 and len({line.count('|') for line in lines}) == 1
+    assert lines[2] == '| a step | 25 images/s | **A 10**, B 5 | 2.5 (2 to 3) | >= 1.5 | met |'
+    assert 'not measured' in lines[3]
+
+
+@pytest.mark.parametrize('theirs', [1.001, np.nan])
+def test_another_output_is_an_error(theirs):
+    def steps(value):
+        return [[np.array([0.5, 1.0])], [np.array([0.5, value])]]
+    compare.verify(SPEED, {'ours': steps(1.0), 'A': steps(1.001)})          # the second step's tolerance is wider
+    with pytest.raises(InputError, match='A computes something else'):
+        compare.verify(SPEED, {'ours': steps(1.0), 'A': [[np.array([0.5, theirs])]] * 2})
+
+
+def test_our_side_is_measured_in_its_own_process(tmp_path):
+    path = tmp_path / 'out.json'
+    compare.main(['--quick', '--only', 'pckh', '--rounds', '2', '--json', str(path)])
+    written = json.loads(path.read_text())
+    row, = written['rows']
+    assert len(row['figures']['ours']) == 2 and 0 < row['ratio'] < 60
+    assert written['machine']['threads'] == int(os.environ['OMP_NUM_THREADS'])
+
+
+def test_absent_packages_are_one_clear_error(monkeypatch):
+    monkeypatch.setattr(compare, 'version', lambda package: None if package == 'openvino' else '1')
+    with pytest.raises(InputError, match=r"openvino not installed; pip install '\.\[benchmark\]'"):
+        compare.main(['--only', 'train'])
+
+
+def test_pytorch_is_hidden_from_gluoncv(monkeypatch):
+    from common import runtime
+    monkeypatch.delitem(sys.modules, 'torch', raising=False)
+    runtime.hide_pytorch()
+    with pytest.raises(ImportError):
+        __import__('torch')
