@@ -43,7 +43,8 @@ def test_seconds_become_the_unit():
 
 
 def test_table_has_a_line_for_every_row():
-    lines = compare.table([compare.conclude(SPEED, {'ours': [20, 30], 'A': [10, 10], 'B': [5, 5]}),
+    measured = compare.conclude(SPEED, {'ours': [20, 30], 'A': [10, 10], 'B': [5, 5]})
+    lines = compare.table([{'what': 'a step', 'goal': '>= 1.5', **measured},
                            {'what': 'bfloat16', 'goal': '>= 1.3', 'note': 'not measured'}]).splitlines()
     assert len(lines) == 4 and len({line.count('|') for line in lines}) == 1
     assert lines[2] == '| a step | 25 images/s | **A 10**, B 5 | 2.5 (2 to 3) | >= 1.5 | met |'
@@ -66,6 +67,19 @@ def test_our_side_is_measured_in_its_own_process(tmp_path):
     row, = written['rows']
     assert len(row['figures']['ours']) == 2 and 0 < row['ratio'] < 60
     assert written['machine']['threads'] == int(os.environ['OMP_NUM_THREADS'])
+
+
+def test_a_row_that_fails_leaves_the_others(monkeypatch, capfd):
+    def measure(row, bench, rounds):
+        if row.name == 'integral':
+            raise InputError('OpenVINO computes something else')
+        return {'ours': [0.01] * rounds}
+    monkeypatch.setattr(compare, 'measure', measure)
+    monkeypatch.setattr(compare, 'version', lambda package: '1')
+    with pytest.raises(InputError, match='not measured: integral'):
+        compare.main(['--quick', '--only', 'integral', 'pckh', '--rounds', '1'])
+    table = capfd.readouterr().out
+    assert '| OpenVINO computes something else |' in table and table.count('| met |') == 1
 
 
 def test_absent_packages_are_one_clear_error(monkeypatch):

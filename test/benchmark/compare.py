@@ -93,7 +93,7 @@ class Bench:
 
     def start(self, task):
         """A `Side` on the task, once the files it needs are written."""
-        if not (self._folder / 'network.params').exists():
+        if task['kind'] in ('train', 'infer') and not (self._folder / 'network.params').exists():
             self._run({**task, 'side': 'ours', 'kind': 'parameters', 'batch': 4})
         if task['side'] in ('onnxruntime', 'openvino') and 'model' not in task:
             model = self._folder / f'batch{task["batch"]}.onnx'
@@ -104,6 +104,17 @@ class Bench:
 
     def _run(self, task):
         Side({**self._common, **task}, self._environment).close()
+
+
+def result(row, bench, rounds, about):
+    """The row's line: what `conclude` returns, or {..., 'note': why not}. One row's fault ends no run."""
+    line = {'name': row.name, 'what': row.what, 'goal': row.goal}
+    if row.task['dtype'] == 'bfloat16' and not about['flags']['avx512_bf16']:
+        return {**line, 'note': 'this CPU has no bfloat16 arithmetic: not measured'}
+    try:
+        return {**line, **conclude(row, measure(row, bench, rounds))}
+    except InputError as error:
+        return {**line, 'note': str(error), 'failed': True}
 
 
 def measure(row, bench, rounds, seconds=SECONDS):
@@ -154,32 +165,32 @@ def verify(row, first):
 
 
 def conclude(row, figures):
-    """The row's result as a dict: figures of every round, the best peer, the ratios, their median, goal met or not."""
+    """A dict: the figures of every round, the best peer, the ratios, their median, and whether that meets the goal."""
     choose = max if row.unit == 'images/s' else min
     peers = [name for name in figures if name != 'ours']
     best = choose(peers, key=lambda name: median(figures[name]), default=None)
     ratios = [a / b for a, b in zip(figures['ours'], figures[best])] if best else figures['ours']
     relation, bound = row.goal.split()
     met = RELATIONS[relation](median(ratios), float(bound))
-    return {'name': row.name, 'what': row.what, 'unit': row.unit, 'figures': figures, 'best': best, 'ratios': ratios,
-            'ratio': median(ratios), 'goal': row.goal, 'met': met}
+    return {'unit': row.unit, 'figures': figures, 'best': best, 'ratios': ratios, 'ratio': median(ratios), 'met': met}
 
 
 def table(results):
-    """Markdown of what `conclude` returned, or of {'what': ., 'goal': ., 'note': why it was not measured}."""
+    """Markdown of lines that `result` returned."""
     lines = ['| what | ours | peers, median (the best one in bold) | ratio (lowest to highest) | goal | |',
              '| --- | --- | --- | --- | --- | --- |']
-    for result in results:
-        if 'note' in result:
-            lines.append(f'| {result["what"]} | {result["note"]} | | | {result["goal"]} | |')
+    for line in results:
+        if 'note' in line:
+            lines.append(f'| {line["what"]} | {line["note"]} | | | {line["goal"]} | |')
             continue
-        peers = ', '.join(f'**{name} {median(values):.4g}**' if name == result['best'] else
-                          f'{name} {median(values):.4g}'
-                          for name, values in result['figures'].items() if name != 'ours')
-        lowest, highest = min(result['ratios']), max(result['ratios'])
-        ratio = f'{result["ratio"]:.3g} ({lowest:.3g} to {highest:.3g})' if result['best'] else ''
-        lines.append(f'| {result["what"]} | {median(result["figures"]["ours"]):.4g} {result["unit"]} | {peers} | {ratio} '
-                     f'| {result["goal"]} | {"met" if result["met"] else "missed"} |')
+        medians = {name: f'{median(values):.4g}' for name, values in line['figures'].items()}
+        ours = f'{medians.pop("ours")} {line["unit"]}'
+        peers = ', '.join(f'**{name} {value}**' if name == line['best'] else f'{name} {value}'
+                          for name, value in medians.items())
+        spread = f'({min(line["ratios"]):.3g} to {max(line["ratios"]):.3g})'
+        ratio = f'{line["ratio"]:.3g} {spread}' if line['best'] else ''
+        lines.append(f'| {line["what"]} | {ours} | {peers} | {ratio} | {line["goal"]} | '
+                     f'{"met" if line["met"] else "missed"} |')
     return '\n'.join(lines)
 
 
@@ -222,7 +233,7 @@ def main(argv=None):
                         help=f'rows to measure, of {", ".join(names)}')
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--json', metavar='FILE', help='write every round\'s figures')
-    parser.add_argument('--quick', action='store_true', help='a small network, to see that all works; no figures to use')
+    parser.add_argument('--quick', action='store_true', help='a small network, to see that all works')
     args = parser.parse_args(argv)
     chosen = [row for name, row in zip(names, rows(args.quick)) if name in args.only]
     absent = [name for name in PACKAGES if version(name) is None]
@@ -233,16 +244,15 @@ def main(argv=None):
         bench = Bench(folder)
         about = machine(bench.threads)
         for row in chosen:
-            if row.task['dtype'] == 'bfloat16' and not about['flags']['avx512_bf16']:
-                results.append({'name': row.name, 'what': row.what, 'goal': row.goal,
-                                'note': 'this CPU has no bfloat16 arithmetic: not measured'})
-            else:
-                results.append(conclude(row, measure(row, bench, args.rounds)))
+            results.append(result(row, bench, args.rounds, about))
             if args.json:
                 files.write_json(args.json, {'machine': about, 'quick': args.quick, 'rows': results})
     print(table(results) + f'\n\n{describe(about)}')
     if args.quick:
         print('\n--quick: a small network and batch; the figures mean nothing')
+    failed = [line['name'] for line in results if line.get('failed')]
+    if failed:
+        raise InputError(f'not measured: {", ".join(failed)}; the table says why')
 
 
 if __name__ == '__main__':

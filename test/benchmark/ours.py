@@ -15,6 +15,7 @@ import numpy as np
 from mxnet import autograd
 
 from common import checkpoint, config, experiment, inference, runtime, trainer
+from common.errors import InputError
 from common.loader import Batch
 from common.losses import PoseLoss
 from common.nets.integral import Integral
@@ -36,6 +37,8 @@ def network(task):
 
 
 def train(task):
+    if task.dtype != 'float32':
+        raise InputError(f'training in {task.dtype}: not in this project yet')
     net = network(task)
     graph = trainer.LossGraph(net, PoseLoss(configuration(task), net.stride))
     graph.hybridize(static_alloc=True, static_shape=True)

@@ -40,9 +40,9 @@ def torch_infer(task, compiled=False):
     if compiled:
         import torch._inductor.config as inductor
         from torch.nn.utils.fusion import fuse_conv_bn_eval
-        inductor.freezing = True              # parameters become constants: batch normalisation is folded, weights packed
+        inductor.freezing = True              # folds batch normalisation and packs weights
         deconvolutions = net.heads[0].deconvolutions
-        for i in (0, 3):                      # PyTorch 2.13 folds it along a deconvolution's inputs where these are as many
+        for i in (0, 3):                      # there 2.13 folds it wrongly: along the inputs, where these are as many
             deconvolutions[i] = fuse_conv_bn_eval(deconvolutions[i], deconvolutions[i + 1], transpose=True)
             deconvolutions[i + 1] = torch.nn.Identity()
         net = torch.compile(net)

@@ -137,7 +137,7 @@ class PoseNet(nn.Module):
 
 
 class LossNet(nn.Module):
-    """Network and losses of I1: images, true joints (B, K, 2) and visible (B, K) -> heat-map and joint losses (2, B)."""
+    """Network and losses of I1: images, joints (B, K, 2) and visible (B, K) -> heat-map and joint losses (2, B)."""
 
     def __init__(self, net, sigma):
         super().__init__()
