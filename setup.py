@@ -6,6 +6,8 @@ import os
 
 from setuptools import find_packages, setup
 
+EXPORT = ['onnx>=1.16,<1.20', 'onnxruntime>=1.17,<1.24']
+
 setup(
     name='integral-human-pose',
     version='0.1.0',
@@ -28,13 +30,9 @@ setup(
         'tensorboardX>=2.6,<2.7',
     ],
     extras_require={
-        'test': ['pytest>=7,<10', 'pytest-xdist>=3.5,<4'],
-        'benchmark': [                        # what test/benchmark/compare.py measures against
-            'torch>=2.4,<3',                  # its first with a fused Adam on the CPU
-            'onnx>=1.16,<2',
-            'onnxscript>=0.1',
-            'onnxruntime>=1.18,<2',
-            'openvino>=2024.2,<2027',
-        ],
+        'export': EXPORT,
+        'test': ['pytest>=7,<10', 'pytest-xdist>=3.5,<4', *EXPORT],
+        # What test/benchmark/compare.py measures against; torch 2.4 is the first with a fused Adam on the CPU.
+        'benchmark': ['torch>=2.4,<3', 'onnxscript>=0.1', 'openvino>=2024.2,<2027', *EXPORT],
     },
 )

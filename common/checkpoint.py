@@ -26,14 +26,14 @@ def statistics(net):
 
 def save_parameters(net, path):
     """Write the network's parameters (see `files.replacing`), the first device's: after an epoch all are equal."""
-    _write(path, _values(net))
+    write_arrays(path, _values(net))
 
 
 def _values(net):
     return {name: parameter.list_data()[0] for name, parameter in parameters(net).items()}
 
 
-def _write(path, arrays):
+def write_arrays(path, arrays):
     """Write {name: NDArray} (see `files.replacing`); a full disk is an InputError, and the old file stays."""
     with files.replacing(path) as temporary:
         try:
@@ -71,7 +71,7 @@ def save_state(path, net, trainer, state):
         arrays[f'devices:{name}'] = mx.nd.stack(*copies)
     state = dict(state, updates=trainer.optimizer.num_update)
     arrays['json'] = mx.nd.array(np.frombuffer(json.dumps(state).encode(), np.uint8), dtype=np.uint8)
-    _write(path, arrays)
+    write_arrays(path, arrays)
 
 
 def load_state(path, net, trainer, contexts):

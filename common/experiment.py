@@ -12,6 +12,7 @@ from common.crop import Augmentation
 from common.errors import InputError
 from common.loader import Loader
 from common.nets import pose_net
+from common.onnx_net import OnnxNet
 from common.trainer import STATE
 
 # What a training leaves in its folder: at its start, and when it has finished.
@@ -101,8 +102,11 @@ def load_network(cfg, joints, params, contexts):
     """The configured network with the parameters of a file, all of them (`checkpoint.load_parameters`), to infer with.
 
     On the CPU, oneDNN then takes a convolution and the normalisation, sum and ReLU after it as one operator with fixed
-    parameters: a fifth faster, and equal but for rounding.
+    parameters: a fifth faster, and equal but for rounding. An .onnx file is the network itself, as `common.export`
+    wrote it (`onnx_net.OnnxNet`).
     """
+    if Path(params).suffix == '.onnx':
+        return OnnxNet(params, cfg, joints)
     net = network(cfg, joints, contexts)
     checkpoint.load_parameters(net, params, contexts)
     if contexts[0].device_type == 'cpu':

@@ -1,0 +1,73 @@
+"""Write a trained network as what other programs run.
+
+    python -m common.export --cfg experiments/mpii/table2/i1.yaml --params output/mpii/table2/i1/best.params \\
+        --out DIR --onnx --int8 --images data/mpii/images
+
+Writes DIR/<name>-symbol.json and DIR/<name>-0000.params, which `mxnet.gluon.SymbolBlock.imports` reads in any language
+of MXNet; with --onnx DIR/<name>.onnx; with --int8 DIR/<name>-int8.onnx, in 8-bit integers, whose ranges are those met
+in up to 200 photographs of --images. <name> is the last part of the experiment's: i1.
+
+Both .onnx take `images`, uint8 (N, H, W, 3) in RGB, any N, and give `heatmaps` (N, K, H/s, W/s) and `joints` (N, K, 2)
+in input pixels; several stages are numbered from 1 (`joints1`); R1 has no heat maps. Programs of this project take
+them as --params.
+"""
+from pathlib import Path
+
+import mxnet as mx
+
+from common import checkpoint, config, experiment, files, onnx_graph, onnx_net
+from common.cli import run
+
+JOINTS = {'mpii': 16, 'coco': 17}
+
+
+def export(cfg, params, base, onnx=None):
+    """Write the network of a configuration and a .params file; returns the paths.
+
+    base: what the names of MXNet's files begin with; onnx: the .onnx to write, if given.
+    """
+    joints = JOINTS[cfg.data.set]
+    net = experiment.network(cfg, joints, [mx.cpu()])
+    checkpoint.load_parameters(net, params, [mx.cpu()])
+    heatmaps, regressed = net(mx.sym.var('data', dtype='uint8'))
+    symbol = mx.sym.Group(heatmaps + regressed)
+    arrays = {parameter.name: parameter.data() for parameter in checkpoint.parameters(net).values()}
+    written = _write_mxnet(base, symbol, arrays)
+    if onnx:
+        width, height = cfg.input.size
+        arrays = {name: array.asnumpy() for name, array in arrays.items()}
+        model = onnx_graph.build(symbol, arrays, (1, height, width, 3), onnx_net.output_names(cfg),
+                                 onnx_net.metadata(cfg, joints))
+        with files.replacing(onnx) as temporary:
+            temporary.write_bytes(model.SerializeToString())
+        written.append(onnx)
+    return written
+
+
+def _write_mxnet(base, symbol, arrays):
+    """What `HybridBlock.export` writes, safely (`files.replacing`)."""
+    graph, values = Path(f'{base}-symbol.json'), Path(f'{base}-0000.params')
+    files.write_text(graph, symbol.tojson())
+    kinds = {name: kind for kind, names in (('arg', symbol.list_arguments()), ('aux', symbol.list_auxiliary_states()))
+             for name in names}
+    checkpoint.write_arrays(values, {f'{kinds[name]}:{name}': array for name, array in arrays.items()})
+    return [graph, values]
+
+
+def main(argv=None):
+    parser = experiment.parser(__doc__)
+    experiment.add_configuration_options(parser)
+    parser.add_argument('--params', required=True, metavar='FILE', help='the network\'s .params')
+    parser.add_argument('--out', required=True, metavar='DIR', help='the folder for the files')
+    parser.add_argument('--onnx', action='store_true', help='write ONNX')
+    args = parser.parse_args(argv)
+    cfg = config.load(args.cfg, args.overrides)
+    base = files.make_folder(args.out) / Path(cfg.name).name
+    if args.onnx:
+        onnx_graph.require()
+    written = export(cfg, args.params, base, base.with_name(f'{base.name}.onnx') if args.onnx else None)
+    print('\n'.join(f'{path} ({path.stat().st_size / 1e6:.1f} MB)' for path in written))
+
+
+if __name__ == '__main__':
+    run(main)

@@ -1,0 +1,107 @@
+"""An exported network, run by onnxruntime in the place of MXNet's."""
+import json
+import os
+
+import mxnet as mx
+import numpy as np
+
+from common import files
+from common.errors import InputError
+
+try:
+    import onnxruntime
+except ImportError:
+    onnxruntime = None
+
+
+def require():
+    """InputError where the package onnxruntime is not installed."""
+    if onnxruntime is None:
+        raise InputError('ONNX needs the package onnxruntime: pip install --editable .[export] in the project\'s '
+                         'folder')
+
+
+def identity(cfg, joints):
+    """What an exported network of a configuration computes, and so what its user's has to agree in: {key: value}."""
+    keys = ('backbone', 'head', 'deconvolutions', 'stages', 'beta')
+    return {'joints': joints, 'input.size': list(cfg.input.size),
+            **{f'network.{key}': cfg.network[key] for key in keys}}
+
+
+def metadata(cfg, joints):
+    """The same as an .onnx file holds it: {key: text}."""
+    return {'experiment': cfg.name, 'network': json.dumps(identity(cfg, joints))}
+
+
+def output_names(cfg):
+    """The outputs' names: heatmaps and joints, with the number of the stage (heatmaps1, ...) where there are several."""
+    stages = cfg.network.stages
+    numbers = range(1, stages + 1) if stages > 1 else ['']
+    kinds = ('joints',) if cfg.network.head == 'regression' else ('heatmaps', 'joints')
+    return [f'{kind}{number}' for kind in kinds for number in numbers]
+
+
+class OnnxNet:
+    """An .onnx file of `common.export`, called as the network is: images uint8 (B, H, W, 3) -> two lists of NDArrays.
+
+    These hold a member a stage (none, of heat maps, for a regression network), see `nets/pose_net.py`. It runs on the
+    CPU, with as many threads as MXNet. InputError if the file is not such an export, or of another network than the
+    configuration's, and where onnxruntime is not installed.
+    """
+
+    def __init__(self, path, cfg, joints):
+        require()
+        self.stride = None if cfg.network.head == 'regression' else 32 // 2 ** cfg.network.deconvolutions
+        self._path, self._names = path, output_names(cfg)
+        self._session = _session(path)
+        _check(path, self._session.get_modelmeta().custom_metadata_map, cfg, joints)
+        self._try(cfg, joints)
+
+    def __call__(self, images):
+        outputs = [mx.nd.array(output) for output in self._run(images.asnumpy())]
+        heatmaps = [output for name, output in zip(self._names, outputs) if name.startswith('heatmaps')]
+        return heatmaps, outputs[len(heatmaps):]
+
+    def _run(self, images):
+        try:
+            return self._session.run(self._names, {'images': images})
+        except Exception as error:            # onnxruntime has many, all derived from this alone
+            raise InputError(f'{self._path}: cannot be run ({_line(error)})') from None
+
+    def _try(self, cfg, joints):
+        """InputError unless the outputs have the shapes that they should have."""
+        width, height = cfg.input.size
+        for name, output in zip(self._names, self._run(np.zeros((1, height, width, 3), np.uint8))):
+            s = self.stride
+            expected = (1, joints, height // s, width // s) if name.startswith('heatmaps') else (1, joints, 2)
+            if output.shape != expected or output.dtype != np.float32:
+                raise InputError(f'{self._path}: {name} has shape {output.shape}, expected {expected}; export it again')
+
+
+def _session(path):
+    """onnxruntime's session of a file."""
+    onnxruntime.set_default_logger_severity(4)                                 # a bad file is reported once, by us
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(os.environ['OMP_NUM_THREADS'])
+    content = files.read_bytes(path)
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
+    except Exception as error:
+        raise InputError(f'{path}: not an ONNX model that onnxruntime can run ({_line(error)})') from None
+
+
+def _line(error):
+    """The first line of a foreign error's message, not too long."""
+    line = (str(error).splitlines() or [''])[0]
+    return f'{line[:77]}...' if len(line) > 80 else line
+
+
+def _check(path, found, cfg, joints):
+    """InputError unless a file's metadata are those of the configuration."""
+    try:
+        theirs = dict(json.loads(found['network']))
+    except (KeyError, ValueError, TypeError, RecursionError):
+        raise InputError(f'{path}: not an export of a network (python -m common.export writes them)') from None
+    for key, value in identity(cfg, joints).items():
+        if theirs.get(key) != value:
+            raise InputError(f'{path}: exported with {key} {theirs.get(key)}; {cfg.path} has {value}')
