@@ -17,14 +17,16 @@ import mxnet as mx
 
 from common import checkpoint, config, experiment, files, onnx_graph, onnx_net
 from common.cli import run
+from common.errors import InputError
+from common.images import find_photographs
 
 JOINTS = {'mpii': 16, 'coco': 17}
 
 
-def export(cfg, params, base, onnx=None):
-    """Write the network of a configuration and a .params file; returns the paths.
+def export(cfg, params, base, onnx=False, photographs=None):
+    """Write the network of a configuration and a .params file to files whose names begin with `base`.
 
-    base: what the names of MXNet's files begin with; onnx: the .onnx to write, if given.
+    onnx: write ONNX; photographs: files to calibrate integers on, which are written too then. Returns the paths.
     """
     joints = JOINTS[cfg.data.set]
     net = experiment.network(cfg, joints, [mx.cpu()])
@@ -33,14 +35,18 @@ def export(cfg, params, base, onnx=None):
     symbol = mx.sym.Group(heatmaps + regressed)
     arrays = {parameter.name: parameter.data() for parameter in checkpoint.parameters(net).values()}
     written = _write_mxnet(base, symbol, arrays)
-    if onnx:
+    if onnx or photographs:
         width, height = cfg.input.size
-        arrays = {name: array.asnumpy() for name, array in arrays.items()}
-        model = onnx_graph.build(symbol, arrays, (1, height, width, 3), onnx_net.output_names(cfg),
-                                 onnx_net.metadata(cfg, joints))
-        with files.replacing(onnx) as temporary:
+        model = onnx_graph.build(symbol, {name: array.asnumpy() for name, array in arrays.items()},
+                                 (1, height, width, 3), onnx_net.output_names(cfg), onnx_net.metadata(cfg, joints))
+    if onnx:
+        written.append(Path(f'{base}.onnx'))
+        with files.replacing(written[-1]) as temporary:
             temporary.write_bytes(model.SerializeToString())
-        written.append(onnx)
+    if photographs:
+        from common.quantize import quantize
+        written.append(Path(f'{base}-int8.onnx'))
+        quantize(model, written[-1], photographs, cfg.input.size)
     return written
 
 
@@ -60,12 +66,18 @@ def main(argv=None):
     parser.add_argument('--params', required=True, metavar='FILE', help='the network\'s .params')
     parser.add_argument('--out', required=True, metavar='DIR', help='the folder for the files')
     parser.add_argument('--onnx', action='store_true', help='write ONNX')
+    parser.add_argument('--int8', action='store_true', help='write ONNX in 8-bit integers')
+    parser.add_argument('--images', metavar='FOLDER', help='photographs of people to calibrate --int8 on')
     args = parser.parse_args(argv)
+    if args.int8 != bool(args.images):
+        raise InputError('--int8 and --images go together: integers are calibrated on a folder of photographs')
     cfg = config.load(args.cfg, args.overrides)
-    base = files.make_folder(args.out) / Path(cfg.name).name
-    if args.onnx:
+    photographs = find_photographs(Path(args.images)) if args.int8 else None
+    if args.onnx or args.int8:
         onnx_graph.require()
-    written = export(cfg, args.params, base, base.with_name(f'{base.name}.onnx') if args.onnx else None)
+    if args.int8:
+        onnx_net.require()
+    written = export(cfg, args.params, files.make_folder(args.out) / Path(cfg.name).name, args.onnx, photographs)
     print('\n'.join(f'{path} ({path.stat().st_size / 1e6:.1f} MB)' for path in written))
 
 

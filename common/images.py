@@ -14,6 +14,7 @@ from PIL import Image
 from common import files
 from common.errors import InputError
 
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')      # of photographs in a folder
 FORMATS = ('JPEG', 'PNG', 'BMP', 'WEBP', 'TIFF', 'GIF')
 MOST_PIXELS = 1 << 26                         # 200 MB as BGR, and 400 MB more while a progressive JPEG is decoded
 Image.MAX_IMAGE_PIXELS = None                 # Pillow's own limit, which is higher, warns on stderr
@@ -27,6 +28,16 @@ cv2.setLogLevel(0)
 _FLAGS = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
           8: cv2.IMREAD_REDUCED_COLOR_8}
 _JPEG, _START_OF_SCAN, _END_OF_IMAGE = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
+
+
+def find_photographs(folder):
+    """The image files of a folder, sorted; InputError if there is none."""
+    if not folder.is_dir():
+        raise InputError(f'{folder}: no such folder')
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise InputError(f'{folder}: no image in this folder ({", ".join(SUFFIXES)})')
+    return paths
 
 
 def read_image(path, step=1.0):

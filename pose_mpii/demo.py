@@ -28,13 +28,12 @@ from common import experiment, files, grid, inference, runtime, visualise
 from common.cli import run
 from common.crop import crop_matrix, invert
 from common.errors import InputError
-from common.images import read_image
+from common.images import SUFFIXES, find_photographs, read_image
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS, LIMBS, PELVIS, SIDES, THORAX
 
 # A bad video is reported once, by an InputError.
 os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
 
-IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v')
 CODECS = {'.mp4': 'mp4v', '.avi': 'MJPG'}     # of the videos written
 PER_CONTEXT = 8                               # images at a time for each device
@@ -69,14 +68,6 @@ def open_video(path):
     if first is None:
         raise InputError(f'{path}: not a video that can be decoded')
     return chain([first], frames), rate if 0 < rate < 1000 else 25
-
-
-def find_photographs(folder):
-    """The image files of a folder, sorted; InputError if there is none."""
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGES)
-    if not paths:
-        raise InputError(f'{folder}: no image in this folder ({", ".join(IMAGES)})')
-    return paths
 
 
 # --- poses ---------------------------------------------------------------------------------------------------------
@@ -192,11 +183,11 @@ def kind(source):
         raise InputError(f'{source}: no such file or folder')
     if source.is_dir():
         return 'folder'
-    if source.suffix.lower() in IMAGES:
+    if source.suffix.lower() in SUFFIXES:
         return 'photograph'
     if source.suffix.lower() in VIDEOS:
         return 'video'
-    raise InputError(f'{source}: expected a folder, a photograph ({", ".join(IMAGES)}) or a video '
+    raise InputError(f'{source}: expected a folder, a photograph ({", ".join(SUFFIXES)}) or a video '
                      f'({", ".join(VIDEOS)})')
 
 
