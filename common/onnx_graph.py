@@ -19,7 +19,7 @@ try:
 except ImportError:
     onnx = None
 
-OPSET, IR_VERSION = 13, 7                     # the least that knows scales per channel; onnxruntime 1.6 and later run it
+OPSET, IR_VERSION = 13, 7                     # the least with scales per channel; onnxruntime 1.6 and later run it
 LAYERS = ('Convolution', 'Deconvolution', 'FullyConnected')
 
 

@@ -34,7 +34,7 @@ def metadata(cfg, joints):
 
 
 def output_names(cfg):
-    """The outputs' names: heatmaps and joints, with the number of the stage (heatmaps1, ...) where there are several."""
+    """The outputs' names: heatmaps and joints, followed by the number of the stage where there are several."""
     stages = cfg.network.stages
     numbers = range(1, stages + 1) if stages > 1 else ['']
     kinds = ('joints',) if cfg.network.head == 'regression' else ('heatmaps', 'joints')
@@ -54,7 +54,7 @@ class OnnxNet:
         self.stride = None if cfg.network.head == 'regression' else 32 // 2 ** cfg.network.deconvolutions
         self._path, self._names = path, output_names(cfg)
         self._session = _session(path)
-        _check(path, self._session.get_modelmeta().custom_metadata_map, cfg, joints)
+        _check(path, self._session, cfg, joints)
         self._try(cfg, joints)
 
     def __call__(self, images):
@@ -84,8 +84,8 @@ def _session(path):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(os.environ['OMP_NUM_THREADS'])
     content = files.read_bytes(path)
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
+    try:                                      # its fallback prints, and tries the same once more
+        return onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'], enable_fallback=0)
     except Exception as error:
         raise InputError(f'{path}: not an ONNX model that onnxruntime can run ({_line(error)})') from None
 
@@ -96,12 +96,12 @@ def _line(error):
     return f'{line[:77]}...' if len(line) > 80 else line
 
 
-def _check(path, found, cfg, joints):
+def _check(path, session, cfg, joints):
     """InputError unless a file's metadata are those of the configuration."""
     try:
-        theirs = dict(json.loads(found['network']))
+        theirs = dict(json.loads(session.get_modelmeta().custom_metadata_map['network']))
     except (KeyError, ValueError, TypeError, RecursionError):
         raise InputError(f'{path}: not an export of a network (python -m common.export writes them)') from None
     for key, value in identity(cfg, joints).items():
         if theirs.get(key) != value:
-            raise InputError(f'{path}: exported with {key} {theirs.get(key)}; {cfg.path} has {value}')
+            raise InputError(f'{path}: exported with {key} {theirs.get(key)!r:.80}; {cfg.path} has {value!r}')
