@@ -6,7 +6,7 @@ import os
 
 from setuptools import find_packages, setup
 
-EXPORT = ['onnx>=1.16,<1.20', 'onnxruntime>=1.17,<1.24']
+EXPORT = ['onnx>=1.16,<2', 'onnxruntime>=1.17,<2']
 
 setup(
     name='integral-human-pose',

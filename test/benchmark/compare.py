@@ -72,6 +72,9 @@ def rows(quick):
             task('train', 16, 'bfloat16'), TORCH, tolerance=5e-2),
         *(Row(f'infer-{number}', f'inference, {title}, batch {sizes[number]}, fp32', 'images/s', '>= 1.0',
               task('infer', number), {**TORCH, **RUNTIMES}) for number in (1, 8)),
+        *(Row(f'infer-int8-{side}', f'inference, {title}, batch {sizes[8]}, our int8 export in {name}', 'images/s',
+              '>= 3.5', task('infer', 8), RUNTIMES, {'side': side, 'model': 'ours-int8.onnx'}, None)
+          for name, side in (('ONNX Runtime', 'onnxruntime'), ('OpenVINO', 'openvino'))),
         Row('integral', f'the integral, forward and backward, batch {sizes[16]}, of a training step', 'ms', '<= 0.01',
             task('integral', 16), {'the whole step': {'side': 'ours', 'kind': 'train'}}, tolerance=None),
         Row('memory', f'peak memory of training, {title}, batch {sizes[32]}, fp32', 'MB', '<= 0.9', task('train', 32),
@@ -95,11 +98,12 @@ class Bench:
         """A `Side` on the task, once the files it needs are written."""
         if task['kind'] in ('train', 'infer') and not (self._folder / 'network.params').exists():
             self._run({**task, 'side': 'ours', 'kind': 'parameters', 'batch': 4})
-        if task['side'] in ('onnxruntime', 'openvino') and 'model' not in task:
-            model = self._folder / f'batch{task["batch"]}.onnx'
+        if task['side'] in ('onnxruntime', 'openvino'):
+            model = self._folder / task.get('model', f'batch{task["batch"]}.onnx')
+            writer = {'side': 'ours', 'kind': 'export'} if 'model' in task else {'side': 'torch export'}
             task = {**task, 'model': str(model)}
             if not model.exists():
-                self._run({**task, 'side': 'torch export'})
+                self._run({**task, **writer})
         return Side({**self._common, **task}, self._environment)
 
     def _run(self, task):

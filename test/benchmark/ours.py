@@ -14,12 +14,14 @@ import mxnet as mx
 import numpy as np
 from mxnet import autograd
 
-from common import checkpoint, config, experiment, inference, runtime, trainer
+from common import checkpoint, config, experiment, export, inference, runtime, trainer
 from common.errors import InputError
+from common.images import find_photographs
 from common.loader import Batch
 from common.losses import PoseLoss
 from common.nets.integral import Integral
 from pose_mpii.pckh import pckh
+from pose_mpii.sample import write_sample
 from sides import JOINTS, batch
 
 CONTEXTS = [mx.cpu()]
@@ -32,14 +34,15 @@ def configuration(task):
         f'network.backbone={task.backbone}', f'input.size=[{task.size}, {task.size}]', 'network.pretrained='])
 
 
-def network(task):
-    return experiment.load_network(configuration(task), JOINTS, Path(task.folder) / 'network.params', CONTEXTS)
+def parameters_file(task):
+    return Path(task.folder) / 'network.params'
 
 
 def train(task):
     if task.dtype != 'float32':
         raise InputError(f'training in {task.dtype}: not in this project yet')
-    net = network(task)
+    net = experiment.network(configuration(task), JOINTS, CONTEXTS)
+    checkpoint.load_parameters(net, parameters_file(task), CONTEXTS)
     graph = trainer.LossGraph(net, PoseLoss(configuration(task), net.stride))
     graph.hybridize(static_alloc=True, static_shape=True)
     optimizer = trainer.optimizer(net)
@@ -53,7 +56,8 @@ def train(task):
 
 
 def infer(task):
-    net, images = network(task), batch(task)[0]
+    net = experiment.load_network(configuration(task), JOINTS, parameters_file(task), CONTEXTS)
+    images = batch(task)[0]
     return lambda: list(inference.forward(net, images, CONTEXTS))
 
 
@@ -105,9 +109,19 @@ def write_parameters(task):
     heatmaps, _ = inference.forward(net, batch(task)[0], CONTEXTS)
     final = net.heads[0].final.weight
     final.set_data(final.data() * float(0.1 / heatmaps.std(axis=(2, 3)).mean()))
-    checkpoint.save_parameters(net, Path(task.folder) / 'network.params')
+    checkpoint.save_parameters(net, parameters_file(task))
     np.savez(Path(task.folder) / 'network.npz', **{name: p.data().asnumpy() for name, p in parameters.items()})
     return list
 
 
-KINDS = {'train': train, 'infer': infer, 'integral': integral, 'pckh': score, 'parameters': write_parameters}
+def write_exports(task):
+    """Write ours.onnx and ours-int8.onnx, calibrated on drawings."""
+    folder = Path(task.folder)
+    write_sample(folder / 'sample', train=8, valid=1)
+    export.export(configuration(task), parameters_file(task), folder / 'ours', onnx=True,
+                  photographs=find_photographs(folder / 'sample' / 'images'))
+    return list
+
+
+KINDS = {'train': train, 'infer': infer, 'integral': integral, 'pckh': score, 'parameters': write_parameters,
+         'export': write_exports}
