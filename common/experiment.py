@@ -54,7 +54,7 @@ def add_training_options(parser):
 def add_test_options(parser):
     """The options of every test program, save for --data, --split and --save."""
     add_options(parser)
-    parser.add_argument('--params', required=True, metavar='FILE', help='the network\'s .params, or an exported .onnx')
+    parser.add_argument('--params', required=True, metavar='FILE', help='its .params, or an exported .onnx')
     parser.add_argument('--flip-test', action='store_true', help='average with the mirrored image')
     parser.add_argument('--json', metavar='FILE', help='write the scores')
     parser.add_argument('--picture', metavar='PNG',

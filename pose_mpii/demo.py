@@ -213,7 +213,7 @@ def check_outputs(args, cfg, given):
 def main(argv=None):
     parser = experiment.parser(__doc__)
     experiment.add_options(parser)
-    parser.add_argument('--params', required=True, metavar='FILE', help='the network\'s .params, or an exported .onnx')
+    parser.add_argument('--params', required=True, metavar='FILE', help='its .params, or an exported .onnx')
     parser.add_argument('image', metavar='IMAGE', help='a photograph, a folder of photographs, or a video')
     parser.add_argument('--out', required=True, metavar='PNG',
                         help='the picture to write, the folder for a folder, the video (.mp4, .avi) for a video')
