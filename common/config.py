@@ -137,7 +137,6 @@ SCHEMA = {
     'test': {
         'decode': one_of('argmax', 'quarter', 'integral', 'local', 'regression'),
         'window': integer(1),                 # local integral: cells to each side of the maximum
-        'beta': number(0, above=True),        # local integral: the softmax there is taken of beta * heat map
         'stage': integer(0),                  # the stage whose output counts; 0: the last
         'flip': boolean(),
         'batch_size': integer(1),

@@ -1,9 +1,8 @@
 """A trained network over a loader: joints of every decoding in source-image coordinates."""
 import numpy as np
-from mxnet import gluon
 from tqdm import tqdm
 
-from common import decode
+from common import decode, runtime
 from common.crop import invert, transform_points
 
 
@@ -17,8 +16,7 @@ def forward(net, images, contexts, stage=0):
 
     stage: of a multi-stage network, 1 for the first; 0 for the last.
     """
-    parts = gluon.utils.split_and_load(images, contexts[:len(images)], even_split=False)
-    outputs = [net(part) for part in parts]
+    outputs = [net(part) for part in runtime.scatter(images, contexts[:len(images)])]
     heatmaps = [stages[stage - 1].asnumpy() for stages, _ in outputs if stages]
     joints = np.concatenate([stages[stage - 1].asnumpy() for _, stages in outputs])
     return np.concatenate(heatmaps) if heatmaps else None, joints
@@ -42,7 +40,7 @@ def locate(cfg, net, heatmaps, joints, method, matrices):
 
     matrices: (B, 2, 3), source to input pixels.
     """
-    found = decode.decode(heatmaps, joints, method, net.stride, cfg.test.beta, cfg.test.window)
+    found = decode.decode(heatmaps, joints, method, net.stride, cfg.network.beta, cfg.test.window)
     return np.stack([transform_points(invert(matrix), points) for matrix, points in zip(matrices, found)])
 
 

@@ -58,7 +58,7 @@ class OnnxNet:
         self._try(cfg, joints)
 
     def __call__(self, images):
-        outputs = [mx.nd.array(output) for output in self._run(images.asnumpy().astype(np.uint8))]
+        outputs = [mx.nd.array(output) for output in self._run(images.asnumpy())]
         heatmaps = [output for name, output in zip(self._names, outputs) if name.startswith('heatmaps')]
         return heatmaps, outputs[len(heatmaps):]
 

@@ -86,6 +86,12 @@ def contexts(gpus=None, cpus=None):
     return [mx.gpu(i) for i in ids]
 
 
+def scatter(array, contexts):
+    """A NumPy array (B, ...) as NDArrays of the same type, in nearly equal parts over the devices: bytes stay bytes."""
+    from mxnet import gluon, nd
+    return gluon.utils.split_and_load(nd.array(array, dtype=array.dtype), contexts, even_split=False)
+
+
 def kvstore(name):
     """What exchanges gradients: `name` itself for one process, a connected store for `dist_sync`.
 

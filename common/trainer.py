@@ -9,7 +9,7 @@ from mxnet import autograd, gluon
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from common import checkpoint, files
+from common import checkpoint, files, runtime
 from common.errors import InputError, Terminated
 from common.losses import PoseLoss
 from common.schedule import Schedule
@@ -41,8 +41,7 @@ def split(batch, contexts):
     lacking = len(contexts) - len(batch.images)
     if lacking > 0:
         arrays = [np.concatenate([a, np.zeros((lacking, *a.shape[1:]), a.dtype)]) for a in arrays]
-    parts = [gluon.utils.split_and_load(a, contexts, even_split=False) for a in arrays]
-    return list(zip(*parts))
+    return list(zip(*(runtime.scatter(a, contexts) for a in arrays)))
 
 
 def train_step(graph, trainer, batch, contexts, workers=1):
