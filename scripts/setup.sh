@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes .venv in the project's folder with everything the project needs. Does nothing where that is done already.
 #   sh scripts/setup.sh          to train and test
-#   sh scripts/setup.sh test     what the tests need, too
+#   sh scripts/setup.sh test     what the tests need, too; likewise export and benchmark (setup.py: extras_require)
 # PYTHON=/path/to/python3.x chooses the interpreter; MXNET_PACKAGE=mxnet-cu112==1.9.1 chooses the wheel of MXNet.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
