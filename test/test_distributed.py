@@ -23,6 +23,7 @@ def start(root, program, data, out, batch_size, epochs, *more, path=None):
     command = [sys.executable, *map(str, program), '--cfg', str(root / f'experiments/{RUN}.yaml'), '--data', str(data),
                '--out', str(out), *sets, *more]
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', **({'PATH': path} if path else {})}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's jobs in the background, and theirs, ignore it
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
