@@ -87,8 +87,10 @@ def network(cfg, joints, contexts):
     net = pose_net.build(cfg, joints)
     net.initialize(mx.init.Xavier(rnd_type='gaussian', factor_type='in', magnitude=2), ctx=contexts)
     net.hybridize(static_alloc=True, static_shape=True)
-    for context in contexts:                  # shapes become known
-        net(_blank(cfg, context))
+    # Shapes become known without a run, which would leave weights in a layout of oneDNN's that no kvstore takes.
+    net.infer_shape(_blank(cfg, contexts[0]))
+    for parameter in net.collect_params().values():
+        parameter._finish_deferred_init()
     return net
 
 

@@ -12,7 +12,7 @@ def share_parameters(trainer, store):
     A `gluon.Trainer` does so in its first step, but goes on to the gradients meanwhile: on the CPU nothing in MXNet
     1.9.1 orders the two, and a worker can be given the sum of gradients for a parameter.
     """
-    if runtime.shard(store)[1] > 1:
+    if not isinstance(store, str):
         trainer._init_kvstore()
         trainer._init_params()
         mx.nd.waitall()

@@ -14,7 +14,7 @@ from common.errors import InputError
 
 SETS = ('input.size=[64, 64]', 'network.deconvolutions=3', 'train.freeze_bn=true', 'train.drops=[1]',
         'train.rates=[1e-5, 1e-6]')           # Adam turns rounding of a gradient near 0 into a step of this size
-RUN = 'cpu/mpii/table2/r1'
+RUN = 'cpu/mpii/table2/h1'
 
 
 def start(root, program, data, out, batch_size, epochs, *more, path=None):
