@@ -203,7 +203,7 @@ def test_the_loss_falls_over_200_steps_on_photographs(root, shared, method):
     rate = 1e-4 if method == 'istar' else 1e-3                                 # without heat maps 1e-3 is restless
     values = losses(shared / 'lspet_mpii', method, 16, lambda loader: islice(loader.batches(1), 200), rate)
     assert np.isfinite(values).all()
-    assert np.mean(values[-40:]) < 0.97 * np.mean(values[5:25])         # the standard error is about 0.012
+    assert np.mean(values[-40:]) < 0.95 * np.mean(values[5:25])
 
 
 @pytest.mark.long
