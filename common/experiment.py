@@ -195,13 +195,13 @@ def report(args, folders, test):
 
 
 def _chain(cfg, overrides):
-    """The experiment, preceded by the one it starts from (a file beside its own), and so on.
+    """The experiment, preceded by the one it starts from, whose file's path from its own folder it names, and so on.
 
     Overrides hold for all of them, save those of keys in which the files differ: these tell one from the other.
     """
     chain = [cfg]
     while chain[0].train.start_from:
-        path = Path(chain[0].path).with_name(chain[0].train.start_from + '.yaml')
+        path = (Path(chain[0].path).parent / f'{chain[0].train.start_from}.yaml').resolve()
         own = config.differences(config.load(chain[0].path), config.load(path))
         first = config.load(path, [override for override in overrides if override.partition('=')[0].strip() not in own])
         if first.name in [run.name for run in chain]:

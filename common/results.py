@@ -1,4 +1,6 @@
 """The JSON files that tests of networks leave, `test.json`, gathered for tables, and text made of them."""
+import re
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,7 @@ class Section:
 
     def __init__(self, family, data, found):
         self.family, self.data = family, data
+        self.configuration = cache(self.configuration)           # every cell asks for it, and YAML is slow to read
         self._found = {name: seeds for name, seeds in found.items() if _family(name) == family}
 
     @property
@@ -54,6 +57,10 @@ class Section:
         """The results of a cell, one a seed."""
         cfg = self.configuration(cell)
         return list(self._found.get(cfg.name, {}).values()) if cfg else []
+
+    def runs(self):
+        """{name below the family, such as 'table2/h1' or 'study/h1_more': the results of its seeds}, in that order."""
+        return {name[len(self.family) + 1:]: list(seeds.values()) for name, seeds in sorted(self._found.items())}
 
     def sources(self):
         """What each result is and where it is from, as Markdown; empty where there is none."""
@@ -83,7 +90,7 @@ def cell(name):
 
 
 def _family(name):
-    return name[:name.rfind('/table')]
+    return re.split(r'/(?:table|study)', name)[0]
 
 
 def _shown(path):

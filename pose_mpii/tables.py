@@ -1,7 +1,8 @@
 """Tables 2-7 and Figures 2 and 3 of the paper from results on the disk (`scripts/paper_tables.py`)."""
 from pathlib import Path
 
-from common import complexity, results, visualise
+from common import complexity, experiment, files, results, visualise
+from common.decode import HEATMAP_DECODINGS
 from common.results import NOT_RUN, markdown
 from pose_mpii import heatmaps, paper
 from pose_mpii.pckh import ALPHAS, GROUPS
@@ -9,10 +10,10 @@ from pose_mpii.skeleton import JOINTS
 
 TABLE2 = ('h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar')
 FIGURE3 = ('h1', 'r1', 'istar', 'i1')
+METRICS = ('PCKh@0.5', 'PCKh@0.1', 'AUC')
 GRIDS = {                                     # title, folders (columns) with their headings, methods (rows)
     'table3': ('Table 3: resolution of the image and of the heat maps',
-               {'a': '(a) 128 px, 32 x 32', 'b': '(b) 128 px, 16 x 16', 'c': '(c) 256 px, 64 x 64',
-                'd': '(d) 256 px, 32 x 32'}, ('h1', 'i1')),
+               {letter: f'({letter})' for letter in 'abcd'}, ('h1', 'i1')),
     'table4': ('Table 4: capacity of the network',
                {'resnet18': 'ResNet-18', 'resnet50': 'ResNet-50', 'resnet101': 'ResNet-101'}, ('h1', 'r1', 'i1')),
     'table5': ('Table 5: stages', {f'stages{n}': f'{n}' for n in (1, 2, 3, 4)}, ('h1', 'i1')),
@@ -26,13 +27,19 @@ class Section(results.Section):
         """'PCKh@0.5 / PCKh@0.1 / AUC' of a cell by a decoding, or by the experiment's own."""
         if not self.configuration(cell):
             return '-'
-        seeds = [result if decoding is None else result['decodings'].get(decoding) for result in self.seeds(cell)]
-        if not seeds:
-            return NOT_RUN
-        if None in seeds:                     # a regression network has no other decodings
-            return '-'
-        return ' / '.join(results.mean_and_spread([seed[key] for seed in seeds])
-                          for key in ('PCKh@0.5', 'PCKh@0.1', 'AUC'))
+        seeds = self.seeds(cell)
+        return _scores(seeds if decoding is None else [seed['decodings'].get(decoding) for seed in seeds])
+
+    def last_score(self, cell):
+        """The same of the last epoch, by the experiment's own decoding, '-' for a result that no training wrote."""
+        logs = [seed['path'].with_name(experiment.RESULT) for seed in self.seeds(cell)]
+        return _scores([files.read_json(log)['last'] if log.exists() else None for log in logs])
+
+    def size(self, cell):
+        """'128 px, 16 x 16': the width of a cell's images, and of its heat maps."""
+        cfg = self.configuration(cell)
+        width, height = (side * 2 ** cfg.network.deconvolutions // 32 for side in cfg.input.size)
+        return f'{cfg.input.size[0]} px, {width} x {height}'
 
     def complexity(self, cell):
         """(billions of multiply-accumulates, millions of parameters) as counted, as text."""
@@ -40,15 +47,32 @@ class Section(results.Section):
         return f'{count["multiply_accumulates"] / 1e9:.1f}G', f'{count["parameters"] / 1e6:.0f}M'
 
 
+def _scores(seeds):
+    """Results of the seeds of one network as text; '-' where one is None, as a decoding that the network has not."""
+    if not seeds:
+        return NOT_RUN
+    if None in seeds:
+        return '-'
+    return ' / '.join(results.mean_and_spread([seed[key] for seed in seeds]) for key in METRICS)
+
+
 def _triple(values):
     return ' / '.join(f'{value:.1f}' for value in values)
 
 
 def table2(section):
-    rows = [[paper.NAMES[method], section.score(f'table2/{method}'), section.score(f'table2/{method}', 'local'),
-             _triple(paper.SCORES[f'table2/{method}'])]
-            for method in TABLE2 if section.configuration(f'table2/{method}')]
-    return '### Table 2: methods\n\n' + markdown(['', 'ours', 'ours, local integral', 'paper'], rows)
+    rows = [[paper.NAMES[cell.rpartition('/')[2]], section.score(cell), section.last_score(cell),
+             section.score(cell, 'local'), _triple(paper.SCORES[cell])]
+            for cell in (f'table2/{method}' for method in TABLE2) if section.configuration(cell)]
+    return '### Table 2: methods\n\n' + markdown(['', 'ours', 'ours, last epoch', 'ours, local integral', 'paper'], rows)
+
+
+def decodings(section):
+    """Every network with heat maps, those of studies among them, by every decoding; None where there is none."""
+    rows = [[f'`{name}`', *(_scores([seed['decodings'].get(decoding) for seed in seeds])
+                            for decoding in HEATMAP_DECODINGS)]
+            for name, seeds in section.runs().items() if 'regression' not in seeds[0]['decodings']]
+    return rows and '### Decodings\n\n' + markdown(['', *HEATMAP_DECODINGS], rows)
 
 
 def grid(section, table):
@@ -66,6 +90,7 @@ def grid(section, table):
             rows.append([f'{name}, local integral', *(section.score(cell, 'local') for cell in cells)])
         rows.append([f'{name}, paper', *(_triple(paper.SCORES[cell]) for cell in cells)])
     rows = [row for row in rows if set(row[1:]) != {'-'}]
+    rows.append(['images, heat maps', *(section.size(f'{table}/{column}/i1') for column in columns)])
     for row, name in zip(zip(*(section.complexity(f'{table}/{column}/i1') for column in columns)),
                          ('multiply-accumulates', 'parameters')):
         rows.append([f'I1, {name}', *row])
@@ -133,7 +158,7 @@ def write(found, out, data):
 
 
 def _write(section, out, data):
-    parts = [section.title, table2(section), *(grid(section, table) for table in GRIDS)]
+    parts = [section.title, table2(section), *(grid(section, table) for table in GRIDS), decodings(section)]
     if section.configuration('table6/i1'):
         parts += [table6(section), table7(section)]
     stem = f'{section.family}_{section.data}'.replace('/', '_')

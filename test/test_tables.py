@@ -1,5 +1,6 @@
 """The paper's figures and how ours come to stand beside them."""
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_each_data_set_has_its_own_tables(root, written):
 
 def test_a_result_stands_in_every_table_that_has_its_network(root, written):
     text = written(result(root, 'table2/i1', 0.2), result(root, 'table3/a/h1', 0.05))
-    assert row(text, 'I1') == ['100.0 / 0.0 / 60.8', '100.0 / 0.0 / 60.8', '87.3 / 29.3 / 58.3']
+    assert row(text, 'I1') == ['100.0 / 0.0 / 60.8', '-', '100.0 / 0.0 / 60.8', '87.3 / 29.3 / 58.3']
     table3, table4, table5 = (text.partition('cpu/mpii')[2].partition(f'Table {n}')[2] for n in (3, 4, 5))
     assert '| I1 | not run | 100.0 / 0.0 / 60.8 |' in table3
     assert '| H1 | 100.0 / 100.0 / 90.2 | not run |' in table3
@@ -143,6 +144,38 @@ def test_complexity_is_counted(written, root):
 def test_a_curve_is_drawn(root, written, tmp_path):
     written(result(root, 'table2/h1', 0.2))
     assert (tmp_path / 'out/figure3_cpu_mpii_photographs.png').read_bytes()[:4] == b'\x89PNG'
+
+
+def test_the_last_epoch_stands_beside_the_best(root, written, tmp_path):
+    one = result(root, 'table2/h1', 0.2)
+    files.make_folder(tmp_path / 'in/0')
+    files.write_json(tmp_path / 'in/0/result.json', {'last': {'PCKh@0.5': 90.0, 'PCKh@0.1': 12.34, 'AUC': 50.0}})
+    assert row(written(one), 'H1') == ['100.0 / 0.0 / 60.8', '90.0 / 12.3 / 50.0', '100.0 / 0.0 / 60.8',
+                                       '86.8 / 17.2 / 52.9']
+    assert row(written(one, result(root, 'table2/i1', 0.2)), 'I1')[1] == '-'              # no training wrote this one
+
+
+def test_every_decoding_of_every_network_is_shown(root, written):
+    one, regressed = result(root, 'table2/h1', 0.2), result(root, 'table2/r1', 0.2)
+    one['decodings']['integral'] = result(root, 'table2/h1', 0.05)
+    text = written(one, {**regressed, 'decodings': {'regression': regressed}},
+                   {**one, 'experiment': 'cpu/mpii/study/longer'})
+    assert row(text, '`table2/h1`') == ['-', '-', '100.0 / 100.0 / 90.2', '100.0 / 0.0 / 60.8']
+    assert row(text, '`study/longer`') == row(text, '`table2/h1`')
+    assert '| `table2/r1` |' not in text
+
+
+def test_the_committed_tables_are_those_of_the_committed_results(root, tmp_path):
+    for figure in (root / 'results').glob('figure2_*'):            # drawn from networks, which are not committed
+        shutil.copy(figure, tmp_path)
+    paper_tables.main(['--out', str(tmp_path)])
+    assert (tmp_path / 'tables.md').read_text() == (root / 'results/tables.md').read_text()
+
+
+def test_the_scores_in_the_readme_are_those_of_the_tables(root):
+    expected = (root / 'README.md').read_text().partition('## What to expect')[2].partition('\n## ')[0]
+    rows = [line for line in expected.splitlines() if line.startswith('| `')]
+    assert rows and set(rows) <= set((root / 'results/tables.md').read_text().splitlines())
 
 
 def test_files_that_are_not_results_are_named(tmp_path):
