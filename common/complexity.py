@@ -59,11 +59,10 @@ def _elements(nodes):
 def main(argv=None):
     parser = experiment.parser(__doc__)
     experiment.add_configuration_options(parser)
-    parser.add_argument('--joints', type=int, default=16, help='16 for MPII (default), 17 for COCO')
     parser.add_argument('--json', metavar='FILE', help='write the counts')
     args = parser.parse_args(argv)
     cfg = config.load(args.cfg, args.overrides)
-    result = count(cfg, args.joints)
+    result = count(cfg, config.JOINTS[cfg.data.set])
     print(f'{cfg.name}: {result["parameters"] / 1e6:.1f}M parameters, {result["multiply_accumulates"] / 1e9:.2f}G '
           f'multiply-accumulates an image, and {result["integral_operations"] / 1e6:.2f}M element-wise operations in '
           'the integral')

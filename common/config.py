@@ -15,6 +15,7 @@ from common.checks import is_name
 from common.errors import InputError
 
 MOST_BYTES = 1 << 16                          # of a file
+JOINTS = {'mpii': 16, 'coco': 17}             # of a person, by data.set
 
 
 class Rule:
@@ -95,7 +96,7 @@ def list_of(rule, length=None, at_least=0):
 
 SCHEMA = {
     'data': {
-        'set': one_of('mpii', 'coco'),
+        'set': one_of(*JOINTS),
         'train': relative_path(),             # the split trained on
         'valid': relative_path(),             # the split that decides when the rate drops and which epoch is best
     },

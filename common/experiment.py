@@ -21,16 +21,17 @@ CONFIG, ABOUT, RESULT, PICTURE = 'config.yaml', 'run.json', 'result.json', 'pred
 RESUMED_WITH = ('train.epochs', 'train.patience', 'train.drops', 'train.rates')
 
 
-def add_configuration_options(parser):
-    """The options that name a configuration."""
-    parser.add_argument('--cfg', required=True, metavar='YAML', help='the experiment, a file below experiments/')
+def add_configuration_options(parser, default=None):
+    """The options that name a configuration; without a default it has to be given."""
+    parser.add_argument('--cfg', required=default is None, default=default, metavar='YAML',
+                        help='the experiment, a file below experiments/' + f' (default: {default})' * (default is not None))
     parser.add_argument('--set', action='append', default=[], metavar='KEY=VALUE', dest='overrides',
                         help='override one key of the experiment, such as train.epochs=6')
 
 
-def add_options(parser):
-    """The options of every program that runs a network."""
-    add_configuration_options(parser)
+def add_options(parser, default=None):
+    """The options of every program that runs a network; default: a configuration."""
+    add_configuration_options(parser, default)
     add_device_options(parser)
 
 

@@ -5,7 +5,8 @@
 
 Writes DIR/<name>-symbol.json and DIR/<name>-0000.params, which `mxnet.gluon.SymbolBlock.imports` reads in any language
 of MXNet; with --onnx DIR/<name>.onnx; with --int8 DIR/<name>-int8.onnx, in 8-bit integers, whose ranges are those met
-in up to 200 photographs of --images. <name> is the last part of the experiment's: i1.
+in up to 200 photographs of --images; with --float16 DIR/<name>-float16.params, of half the size, and DIR/<name>.yaml,
+which programs of this project take as --params and --cfg. <name> is the last part of the experiment's: i1.
 
 Both .onnx take `images`, uint8 (N, H, W, 3) in RGB, any N, and give `heatmaps` (N, K, H/s, W/s) and `joints` (N, K, 2)
 in input pixels; several stages are numbered from 1 (`joints1`); R1 has no heat maps. Programs of this project take
@@ -14,27 +15,27 @@ them as --params.
 from pathlib import Path
 
 import mxnet as mx
+import numpy as np
 
 from common import checkpoint, config, experiment, files, onnx_graph, onnx_net
 from common.cli import run
 from common.errors import InputError
 from common.images import find_photographs
 
-JOINTS = {'mpii': 16, 'coco': 17}
 
-
-def export(cfg, params, base, onnx=False, photographs=None):
+def export(cfg, params, base, onnx=False, photographs=None, float16=False):
     """Write the network of a configuration and a .params file to files whose names begin with `base`.
 
-    onnx: write ONNX; photographs: files to calibrate integers on, which are written too then. Returns the paths.
+    onnx: write ONNX; photographs: files to calibrate integers on, which are written too then; float16: write
+    parameters in half precision. Returns the paths. InputError where a parameter is too large for half precision.
     """
-    joints = JOINTS[cfg.data.set]
+    joints = config.JOINTS[cfg.data.set]
     net = experiment.network(cfg, joints, [mx.cpu()])
     checkpoint.load_parameters(net, params, [mx.cpu()])
     heatmaps, regressed = net(mx.sym.var('data', dtype='uint8'))
     symbol = mx.sym.Group(heatmaps + regressed)
     arrays = {parameter.name: parameter.data() for parameter in checkpoint.parameters(net).values()}
-    written = _write_mxnet(base, symbol, arrays)
+    written = _write_mxnet(base, symbol, arrays) + (_write_float16(base, cfg, net) if float16 else [])
     if onnx or photographs:
         width, height = cfg.input.size
         model = onnx_graph.build(symbol, {name: array.asnumpy() for name, array in arrays.items()},
@@ -60,6 +61,18 @@ def _write_mxnet(base, symbol, arrays):
     return [graph, values]
 
 
+def _write_float16(base, cfg, net):
+    """Parameters in half precision, and their configuration."""
+    arrays = {name: parameter.data().astype('float16') for name, parameter in checkpoint.parameters(net).items()}
+    for name, array in arrays.items():
+        if not np.isfinite(array.asnumpy()).all():
+            raise InputError(f'{name}: has values beyond those of half precision (65504); leave --float16 out')
+    values, configuration = Path(f'{base}-float16.params'), Path(f'{base}.yaml')
+    checkpoint.write_arrays(values, arrays)
+    config.save(cfg, configuration)
+    return [values, configuration]
+
+
 def main(argv=None):
     parser = experiment.parser(__doc__)
     experiment.add_configuration_options(parser)
@@ -67,6 +80,7 @@ def main(argv=None):
     parser.add_argument('--out', required=True, metavar='DIR', help='the folder for the files')
     parser.add_argument('--onnx', action='store_true', help='write ONNX')
     parser.add_argument('--int8', action='store_true', help='write ONNX in 8-bit integers')
+    parser.add_argument('--float16', action='store_true', help='write .params in half precision')
     parser.add_argument('--images', metavar='FOLDER', help='photographs of people to calibrate --int8 on')
     args = parser.parse_args(argv)
     if args.int8 != bool(args.images):
@@ -77,7 +91,8 @@ def main(argv=None):
         onnx_graph.require()
     if args.int8:
         onnx_net.require()
-    written = export(cfg, args.params, files.make_folder(args.out) / Path(cfg.name).name, args.onnx, photographs)
+    written = export(cfg, args.params, files.make_folder(args.out) / Path(cfg.name).name, args.onnx, photographs,
+                     args.float16)
     print('\n'.join(f'{path} ({path.stat().st_size / 1e6:.1f} MB)' for path in written))
 
 

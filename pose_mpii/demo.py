@@ -1,9 +1,9 @@
 """Draw the pose that a trained network finds in a photograph, in every photograph of a folder, or in a video.
 
-    python pose_mpii/demo.py --cfg experiments/mpii/table2/i1.yaml --params output/mpii/table2/i1/best.params \\
-        photo.jpg --box 310,80,280,460 --out pose.png
+    python pose_mpii/demo.py photo.jpg --box 310,80,280,460 --out pose.png
+    python pose_mpii/demo.py --cfg experiments/mpii/table2/i1.yaml --params output/mpii/table2/i1/best.params ...
 
-One person is found an image: the one in --box, or else the one whom the whole image is taken to show. The person's
+The network is the released one (models/README.md) or another trained one. One person is found an image: the one in --box, or else the one whom the whole image is taken to show. The person's
 right is drawn orange, the left blue; joints that the network is not sure of (`inference.confidence` below 0.3) are
 faint. Where pelvis or thorax is one of them, neck, shoulders and hips are joined directly instead.
 
@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from common import experiment, files, grid, inference, runtime, visualise
+from common import experiment, files, grid, inference, results, runtime, visualise
 from common.cli import run
 from common.crop import crop_matrix, invert
 from common.errors import InputError
@@ -34,6 +34,7 @@ from pose_mpii.skeleton import FLIP_PAIRS, JOINTS, LIMBS, PELVIS, SIDES, THORAX
 # A bad video is reported once, by an InputError.
 os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
 
+RELEASED = results.ROOT / 'models/i1_resnet18.params'       # its configuration is the .yaml beside it
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v')
 CODECS = {'.mp4': 'mp4v', '.avi': 'MJPG'}     # of the videos written
 PER_CONTEXT = 8                               # images at a time for each device
@@ -191,6 +192,15 @@ def kind(source):
                      f'({", ".join(VIDEOS)})')
 
 
+def check_network(args):
+    """InputError where one of --cfg and --params is given without the other, or neither, and none is released here."""
+    if (args.cfg == RELEASED.with_suffix('.yaml')) != (args.params == RELEASED):
+        raise InputError('--cfg and --params go together: parameters fit their own network')
+    if args.params == RELEASED and not RELEASED.exists():
+        raise InputError(f'{RELEASED}: the released network is not there (an installed package has none); give --cfg '
+                         'and --params')
+
+
 def check_outputs(args, cfg, given):
     """Say before anything is computed what cannot be written for the `kind` given."""
     out = Path(args.out)
@@ -212,8 +222,9 @@ def check_outputs(args, cfg, given):
 
 def main(argv=None):
     parser = experiment.parser(__doc__)
-    experiment.add_options(parser)
-    parser.add_argument('--params', required=True, metavar='FILE', help='its .params, or an exported .onnx')
+    experiment.add_options(parser, RELEASED.with_suffix('.yaml'))
+    parser.add_argument('--params', default=RELEASED, metavar='FILE',
+                        help=f'its .params, or an exported .onnx (default: {RELEASED})')
     parser.add_argument('image', metavar='IMAGE', help='a photograph, a folder of photographs, or a video')
     parser.add_argument('--out', required=True, metavar='PNG',
                         help='the picture to write, the folder for a folder, the video (.mp4, .avi) for a video')
@@ -224,6 +235,7 @@ def main(argv=None):
     parser.add_argument('--heatmaps', metavar='PNG', help='draw the heat maps of all joints of a photograph')
     parser.add_argument('--json', metavar='FILE', help='write joints, in 0-based pixels, and their scores')
     args = parser.parse_args(argv)
+    check_network(args)
     cfg = experiment.configuration(args, 'mpii', ['test.flip=true'] * args.flip_test)
     box = None if args.box is None else parse_box(args.box)
     source, out, given = Path(args.image), Path(args.out), kind(Path(args.image))

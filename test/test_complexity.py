@@ -41,3 +41,11 @@ def test_the_program(root, tmp_path, capsys):
     complexity.main(['--cfg', str(root / 'experiments/mpii/table2/i1.yaml'), '--json', str(tmp_path / 'c.json')])
     assert '6.15G multiply-accumulates' in capsys.readouterr().out
     assert json.loads((tmp_path / 'c.json').read_text())['parameters'] == 32950352
+
+
+def test_the_program_counts_the_joints_of_the_data_set(root, tmp_path):
+    for data_set in ('mpii', 'coco'):
+        complexity.main(['--cfg', str(root / 'experiments/coco/table8/i1.yaml'), '--set', f'data.set={data_set}',
+                         '--json', str(tmp_path / data_set)])
+    sixteen, seventeen = (json.loads((tmp_path / name).read_text())['parameters'] for name in ('mpii', 'coco'))
+    assert seventeen - sixteen == 256 + 1     # one more filter of the last 1x1 convolution, and its bias

@@ -50,7 +50,7 @@ def build(root):
     def build(experiment_file, *overrides):
         cfg = config.load(root / f'experiments/cpu/{experiment_file}.yaml', [TINY, *overrides])
         runtime.seed_everything(0)
-        net = experiment.network(cfg, export.JOINTS[cfg.data.set], CPU)
+        net = experiment.network(cfg, config.JOINTS[cfg.data.set], CPU)
         rng = np.random.default_rng(1)
         for name, parameter in checkpoint.parameters(net).items():
             kind, shape = name.rpartition('.')[2], parameter.shape
@@ -78,7 +78,7 @@ def exported(i1, network, tiny_data, tmp_path_factory):
     folder = tmp_path_factory.mktemp('exported')
     checkpoint.save_parameters(network, folder / 'i1.params')
     export.main(['--cfg', i1.path, '--set', TINY, '--params', str(folder / 'i1.params'), '--out', str(folder),
-                 '--onnx', '--int8', '--images', str(tiny_data / 'images')])
+                 '--onnx', '--float16', '--int8', '--images', str(tiny_data / 'images')])
     return folder
 
 
@@ -94,7 +94,7 @@ def outputs(net, images):
 
 
 def assert_onnx_equals_network(cfg, net, images, folder):
-    joints = export.JOINTS[cfg.data.set]
+    joints = config.JOINTS[cfg.data.set]
     checkpoint.save_parameters(net, folder / 'x.params')
     *_, path = export.export(cfg, folder / 'x.params', folder / 'x', onnx=True)
     heatmaps, found = outputs(net, images)
@@ -135,6 +135,27 @@ def test_mxnets_files_are_those_of_hybrid_export(i1, network, exported, tiny_dat
     heatmaps, joints = block(mx.nd.array(images, dtype=np.uint8))
     np.testing.assert_array_equal(heatmaps.asnumpy(), expected[0][0])
     np.testing.assert_array_equal(joints.asnumpy(), expected[1][0])
+
+
+def test_half_precision_is_half_as_large_and_runs_as_the_network(i1, network, exported, tiny_data):
+    cfg = config.load(exported / 'i1.yaml')
+    assert config.differences(cfg, i1) == {} and cfg.name == i1.name
+    half = exported / 'i1-float16.params'
+    assert half.stat().st_size < 0.52 * (exported / 'i1.params').stat().st_size
+    images = photographs(tiny_data, cfg.input.size)
+    (expected, _), (found, _) = (outputs(one, images) for one in (
+        network, experiment.load_network(cfg, config.JOINTS['mpii'], half, CPU)))
+    assert expected[0].std() > 0.01
+    np.testing.assert_allclose(found[0], expected[0], atol=0.01 * np.abs(expected[0]).max())
+
+
+def test_what_half_precision_cannot_hold_is_named(i1, network, tmp_path):
+    arrays = {name: parameter.data().copy() for name, parameter in checkpoint.parameters(network).items()}
+    arrays['stem.bn1.running_var'][:] = 1e5
+    checkpoint.write_arrays(tmp_path / 'x.params', arrays)
+    with pytest.raises(InputError, match='stem.bn1.running_var: has values beyond those of half precision'):
+        export.export(i1, tmp_path / 'x.params', tmp_path / 'x', float16=True)
+    assert not (tmp_path / 'x-float16.params').exists()
 
 
 def test_onnx_names_its_inputs_and_outputs(exported):
