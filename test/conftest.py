@@ -65,6 +65,12 @@ def shared():
 
 
 @pytest.fixture(scope='session')
+def mini(shared):
+    """Four photographs of COCO's val2017 with their annotations and detections."""
+    return shared / 'coco_mini'
+
+
+@pytest.fixture(scope='session')
 def tiny_data(tmp_path_factory):
     """A generated data set in the MPII layout, 16 + 8 images of 96 x 96 pixels; tests that change files copy it."""
     from pose_mpii.sample import write_sample
