@@ -1,0 +1,94 @@
+"""How poses and heat maps are drawn."""
+import cv2
+import numpy as np
+import pytest
+
+from common import grid, visualise
+from pose_mpii import demo
+from pose_mpii.skeleton import JOINTS, LIMBS, SIDES
+
+
+def standing(size):
+    """Joints (16, 2) of somebody who stands in the middle of a square picture."""
+    x = [40, 42, 44, 56, 58, 60, 50, 50, 50, 50, 26, 30, 38, 62, 70, 74]
+    y = [92, 74, 54, 54, 74, 92, 54, 26, 20, 8, 56, 40, 27, 27, 40, 56]
+    return np.stack([x, y], axis=1) * size / 100
+
+
+def pose_of(size, scores):
+    return demo.Pose('x', np.zeros((size, size, 3), np.uint8), None, None, standing(size), np.asarray(scores))
+
+
+def test_right_and_left_have_their_colours_and_the_rest_is_untouched():
+    picture = demo.draw(pose_of(400, np.ones(16)))
+    for joint in range(16):
+        x, y = standing(400)[joint].astype(int)
+        expected = {'R': visualise.RIGHT, 'L': visualise.LEFT, 'M': visualise.MIDDLE}[SIDES[joint]]
+        assert tuple(picture[y, x]) == expected, JOINTS[joint]
+    right_shin, left_shin = picture[332, 164], picture[332, 236]
+    assert tuple(right_shin) == visualise.RIGHT and tuple(left_shin) == visualise.LEFT
+    assert not picture[:, :90].any() and not picture[:, 310:].any() and not picture[385:].any()
+
+
+def test_lines_are_as_thick_as_the_person_is_large():
+    widths = [demo.draw(pose_of(size, np.ones(16)))[int(0.83 * size), :size // 2, 0].sum() / visualise.RIGHT[0]
+              for size in (200, 800)]
+    assert widths[0] > 1.5 and 2.2 < widths[1] / widths[0] < 5
+
+
+def test_what_is_uncertain_is_faint():
+    scores = np.ones(16)
+    scores[0] = 0.2                           # the right ankle
+    faint, sure = demo.draw(pose_of(400, scores)), demo.draw(pose_of(400, np.ones(16)))
+    np.testing.assert_allclose(faint[332, 164], np.multiply(visualise.RIGHT, visualise.FAINT), atol=1)
+    np.testing.assert_array_equal(faint[:280], sure[:280])
+
+
+def test_an_unknown_pelvis_is_not_drawn_and_the_trunk_is_joined_without_it():
+    scores, joints = np.ones(16), standing(400)
+    scores[6] = 0.1
+    joints[6] = 390, 390
+    picture = demo.draw(pose_of(400, scores)._replace(joints=joints))
+    assert not picture[385:, 385:].any()
+    hip, shoulder = joints[2], joints[12]
+    x, y = ((hip + shoulder) / 2).astype(int)
+    assert tuple(picture[y, x]) == visualise.RIGHT
+
+
+def test_joints_that_are_nowhere_do_not_stop_the_drawing():
+    joints = standing(200)
+    joints[[0, 5, 10]] = np.nan, np.inf
+    joints[9] = 1e30
+    picture = visualise.draw_skeleton(np.zeros((200, 200, 3), np.uint8), joints, LIMBS, SIDES)
+    assert picture.any()
+
+
+@pytest.mark.parametrize('shape, cell', [((4, 6), (4, 1)), ((9, 9), (1, 7)), ((16, 16), (7, 7))])
+def test_the_hottest_pixel_is_the_cells_centre(shape, cell):
+    stride, (column, row) = 5, cell
+    heatmap = np.full(shape, -3, np.float32)
+    heatmap[row, column] = 0.01
+    picture = visualise.overlay(np.full((shape[0] * stride, shape[1] * stride, 3), 255, np.uint8), heatmap)
+    coldness = picture[..., 2].astype(int)    # of the hottest colour blue is the least part
+    y, x = np.unravel_index(coldness.argmin(), coldness.shape)
+    assert (x, y) == tuple(grid.to_pixels(np.array(cell), stride))
+    far = np.abs(np.add.outer(np.arange(picture.shape[0]) - y, np.zeros(picture.shape[1]))) > stride
+    assert (picture[far] == 255).all()
+
+
+def test_a_heat_map_counts_relative_to_its_own_maximum():
+    image = np.random.default_rng(1).integers(0, 256, (32, 32, 3), np.uint8)
+    heatmap = np.random.default_rng(2).random((4, 4)).astype(np.float32)
+    np.testing.assert_array_equal(visualise.overlay(image, heatmap), visualise.overlay(image, 8 * heatmap))
+    cold = visualise.overlay(image, -heatmap)
+    np.testing.assert_array_equal(cold[..., 0], cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+
+
+def test_a_labelled_grid_holds_its_pictures_in_their_places():
+    colours = [[(255, 0, 0), (0, 0, 255)], [(0, 255, 0), (255, 0, 255)]]
+    cells = [[np.full((10, 10, 3), colour, np.uint8) for colour in row] for row in colours]
+    picture = visualise.labelled(cells, [['one', 'two'], ['', '']], ['first', 'second'])
+    middles = [[np.argwhere((picture == colour).all(axis=2)).mean(axis=0) for colour in row] for row in colours]
+    (a, b), (c, d) = middles
+    assert b[1] - a[1] > 150 and d[1] - c[1] > 150 and c[0] - a[0] > 150 and abs(a[1] - c[1]) < 3
+    assert ((picture == 0).all(axis=2)).sum() > 100                             # text and frames
