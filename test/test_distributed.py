@@ -15,6 +15,17 @@ from common.errors import InputError
 SETS = ('input.size=[64, 64]', 'network.deconvolutions=3', 'train.freeze_bn=true', 'train.drops=[1]',
         'train.rates=[1e-5, 1e-6]')           # Adam turns rounding of a gradient near 0 into a step of this size
 RUN = 'cpu/mpii/table2/h1'
+STARTED = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """A test that fails leaves no processes behind: the launcher, told to end, ends those that it has started."""
+    yield
+    for process in STARTED:
+        process.terminate()
+        process.communicate(timeout=30)
+    STARTED.clear()
 
 
 def start(root, program, data, out, batch_size, epochs, *more, path=None):
@@ -24,7 +35,8 @@ def start(root, program, data, out, batch_size, epochs, *more, path=None):
                '--out', str(out), *sets, *more]
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', **({'PATH': path} if path else {})}
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's jobs in the background, and theirs, ignore it
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    STARTED.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+    return STARTED[-1]
 
 
 def finish(process):
