@@ -97,6 +97,6 @@ def test_pytorch_is_hidden_from_gluoncv(monkeypatch):
 
 
 def test_the_readme_has_the_table_of_the_results(root):
-    rows = [row for name in ('compare', 'exports')
+    rows = [row for name in ('compare', 'exports', 'loader')
             for row in json.loads((root / 'results/benchmark' / f'{name}.json').read_text())['rows']]
     assert compare.table(rows) in (root / 'README.md').read_text()

@@ -5,7 +5,7 @@
 Every row alternates its sides within one run: each round measures them one after the other, and the ratio is the median
 over the rounds of that round's ratio against the peer that is best over all rounds. Before anything is measured, heat
 maps, joints and losses of all sides are compared. Needs the extra `benchmark`, and an idle machine to mean something;
-how fast images are loaded measure loader.py and throughput.py.
+where the loader's time goes shows loader.py, how long a training waits for it throughput.py.
 """
 import argparse
 import operator
@@ -78,6 +78,8 @@ def rows(quick):
           for name, different in RUNTIMES.items()),
         Row('integral', f'the integral, forward and backward, batch {sizes[16]}, of a training step', 'ms', '<= 0.01',
             task('integral', 16), {'the whole step': {'side': 'ours', 'kind': 'train'}}, tolerance=None),
+        Row('loader', f'loader, {net["size"]}x{net["size"]} augmented crops from 720p JPEGs, one thread', 'images/s',
+            '>= 400', task('loader', 32), {}),
         Row('memory', f'peak memory of training, {title}, batch {sizes[32]}, fp32', 'MB', '<= 0.9', task('train', 32),
             {'PyTorch eager': TORCH['PyTorch eager']}),
         Row('pckh', 'PCKh of 2,958 people', 's', '< 0.1', task('pckh', 1), {}),

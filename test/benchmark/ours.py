@@ -4,6 +4,7 @@ Each function takes a task (see `sides`) and returns a step: a function that doe
 returns a list of arrays.
 """
 import sys
+from itertools import count
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,11 +18,12 @@ from mxnet import autograd
 from common import checkpoint, config, experiment, export, inference, runtime, trainer
 from common.errors import InputError
 from common.images import find_photographs
-from common.loader import Batch
+from common.loader import Batch, Loader
 from common.losses import PoseLoss
 from common.nets.integral import Integral
 from pose_mpii.pckh import pckh
 from pose_mpii.sample import write_sample
+from loader import MPII, make_samples
 from sides import JOINTS, batch
 
 CONTEXTS = [mx.cpu()]
@@ -78,6 +80,17 @@ def integral(task):
     return step
 
 
+def load(task):
+    """An epoch of as many training crops as the batch, out of 1280x720 JPEGs, by one thread."""
+    folder = Path(task.folder) / 'jpegs'
+    folder.mkdir()
+    samples = make_samples(folder)
+    samples = (samples * (1 + task.batch // len(samples)))[:task.batch]
+    loader = Loader(samples, (task.size, task.size), 8, shuffle=True, augment=MPII, threads=1)
+    epochs = count()
+    return lambda: [batch.images for batch in loader.batches(next(epochs))]
+
+
 def score(task):
     """PCKh of random predictions."""
     rng = np.random.default_rng(0)
@@ -123,5 +136,5 @@ def write_exports(task):
     return list
 
 
-KINDS = {'train': train, 'infer': infer, 'integral': integral, 'pckh': score, 'parameters': write_parameters,
-         'export': write_exports}
+KINDS = {'train': train, 'infer': infer, 'integral': integral, 'loader': load, 'pckh': score,
+         'parameters': write_parameters, 'export': write_exports}
