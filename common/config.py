@@ -126,7 +126,7 @@ SCHEMA = {
         'negatives': number(0, above=True),   # H3: random negatives for each positive
     },
     'train': {
-        'start_from': text(may_be_empty=True),                # the experiment whose best network starts: h1, ../table2/h1
+        'start_from': text(may_be_empty=True),                # the experiment whose best network starts: h1, ../b/h1
         'batch_size': integer(1),             # over all devices
         'rates': list_of(number(0, above=True), at_least=1),
         'patience': integer(1),               # epochs without a better score: validation has saturated

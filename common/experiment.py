@@ -24,7 +24,7 @@ RESUMED_WITH = ('train.epochs', 'train.patience', 'train.drops', 'train.rates')
 def add_configuration_options(parser, default=None):
     """The options that name a configuration; without a default it has to be given."""
     parser.add_argument('--cfg', required=default is None, default=default, metavar='YAML',
-                        help='the experiment, a file below experiments/' + f' (default: {default})' * (default is not None))
+                        help='the experiment, a file below experiments/' + f' (default: {default})' * bool(default))
     parser.add_argument('--set', action='append', default=[], metavar='KEY=VALUE', dest='overrides',
                         help='override one key of the experiment, such as train.epochs=6')
 

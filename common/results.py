@@ -41,7 +41,6 @@ class Section:
 
     def __init__(self, family, data, found):
         self.family, self.data = family, data
-        self.configuration = cache(self.configuration)           # every cell asks for it, and YAML is slow to read
         self._found = {name: seeds for name, seeds in found.items() if _family(name) == family}
 
     @property
@@ -51,7 +50,7 @@ class Section:
     def configuration(self, cell):
         """The configuration of a cell such as 'table3/a/h1', None where the family has no such experiment."""
         path = EXPERIMENTS / self.family / f'{cell}.yaml'
-        return config.load(path) if path.exists() else None
+        return _load(path) if path.exists() else None
 
     def seeds(self, cell):
         """The results of a cell, one a seed."""
@@ -87,6 +86,9 @@ def sections(found, data_set, section=Section):
 def cell(name):
     """Which cell of which table an experiment is: the name 'cpu/mpii/table2/h1' -> 'table2/h1'; '' if it is none."""
     return name[name.rfind('table'):] if 'table' in name else ''
+
+
+_load = cache(config.load)                    # every cell asks for it, and YAML is slow to read
 
 
 def _family(name):

@@ -3,9 +3,10 @@
     python pose_mpii/demo.py photo.jpg --box 310,80,280,460 --out pose.png
     python pose_mpii/demo.py --cfg experiments/mpii/table2/i1.yaml --params output/mpii/table2/i1/best.params ...
 
-The network is the released one (models/README.md) or another trained one. One person is found an image: the one in --box, or else the one whom the whole image is taken to show. The person's
-right is drawn orange, the left blue; joints that the network is not sure of (`inference.confidence` below 0.3) are
-faint. Where pelvis or thorax is one of them, neck, shoulders and hips are joined directly instead.
+The network is the released one (models/README.md) or another trained one. One person is found an image: the one in
+--box, or else the one whom the whole image is taken to show. The person's right is drawn orange, the left blue; joints
+that the network is not sure of (`inference.confidence` below 0.3) are faint. Where pelvis or thorax is one of them,
+neck, shoulders and hips are joined directly instead.
 
 --json writes a list, one member an image: `image`, a file's name or a frame's number, and `joints`, each with `name`,
 `x` and `y` in pixels (0-based: the centre of the top left pixel is (0, 0); an image's orientation tag is obeyed) and

@@ -9,6 +9,7 @@ import numpy as np
 from common.errors import InputError
 from pose_mpii.skeleton import GROUPS, PELVIS, THORAX
 
+METRICS = ('PCKh@0.5', 'PCKh@0.1', 'AUC')     # the paper's columns
 HEAD_SIZE = 0.6
 ALPHAS = np.arange(51) / 100            # 0, 0.01, ..., 0.5
 
@@ -59,7 +60,7 @@ def format_table(result, paper=None):
     header = ['', *GROUPS, 'Mean', '|', '@0.5', '@0.1', 'AUC']
     rows = [_row('ours', result)]
     if paper:
-        rows.append(_row('paper', {**dict(zip(('PCKh@0.5', 'PCKh@0.1', 'AUC'), paper)), 'joints': {}}))
+        rows.append(_row('paper', {**dict(zip(METRICS, paper)), 'joints': {}}))
     return '\n'.join(' '.join(f'{cell:>5}' if cell != '|' else cell for cell in cells) for cells in [header] + rows)
 
 
@@ -68,5 +69,5 @@ def _row(name, result):
         return '-' if value is None else f'{value:.1f}'
 
     joints = [cell(result['joints'].get(group)) for group in GROUPS]
-    half, tenth, area = (cell(result[key]) for key in ('PCKh@0.5', 'PCKh@0.1', 'AUC'))
+    half, tenth, area = (cell(result[key]) for key in METRICS)
     return [name, *joints, half, '|', half, tenth, area]

@@ -1,16 +1,16 @@
 """Tables 2-7 and Figures 2 and 3 of the paper from results on the disk (`scripts/paper_tables.py`)."""
+from functools import cache
 from pathlib import Path
 
-from common import complexity, experiment, files, results, visualise
+from common import complexity, config, experiment, files, results, visualise
 from common.decode import HEATMAP_DECODINGS
 from common.results import NOT_RUN, markdown
-from pose_mpii import heatmaps, paper
-from pose_mpii.pckh import ALPHAS, GROUPS
+from pose_mpii import decodings, heatmaps, paper
+from pose_mpii.pckh import ALPHAS, GROUPS, METRICS
 from pose_mpii.skeleton import JOINTS
 
 TABLE2 = ('h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar')
 FIGURE3 = ('h1', 'r1', 'istar', 'i1')
-METRICS = ('PCKh@0.5', 'PCKh@0.1', 'AUC')
 GRIDS = {                                     # title, folders (columns) with their headings, methods (rows)
     'table3': ('Table 3: resolution of the image and of the heat maps',
                {letter: f'({letter})' for letter in 'abcd'}, ('h1', 'i1')),
@@ -43,8 +43,13 @@ class Section(results.Section):
 
     def complexity(self, cell):
         """(billions of multiply-accumulates, millions of parameters) as counted, as text."""
-        count = complexity.count(self.configuration(cell), len(JOINTS))
+        count = _count(self.configuration(cell).path)
         return f'{count["multiply_accumulates"] / 1e9:.1f}G', f'{count["parameters"] / 1e6:.0f}M'
+
+
+@cache
+def _count(path):
+    return complexity.count(config.load(path), len(JOINTS))
 
 
 def _scores(seeds):
@@ -64,15 +69,27 @@ def table2(section):
     rows = [[paper.NAMES[cell.rpartition('/')[2]], section.score(cell), section.last_score(cell),
              section.score(cell, 'local'), _triple(paper.SCORES[cell])]
             for cell in (f'table2/{method}' for method in TABLE2) if section.configuration(cell)]
-    return '### Table 2: methods\n\n' + markdown(['', 'ours', 'ours, last epoch', 'ours, local integral', 'paper'], rows)
+    header = ['', 'ours', 'ours, last epoch', 'ours, local integral', 'paper']
+    return '### Table 2: methods\n\n' + markdown(header, rows)
 
 
-def decodings(section):
+def by_decoding(section):
     """Every network with heat maps, those of studies among them, by every decoding; None where there is none."""
     rows = [[f'`{name}`', *(_scores([seed['decodings'].get(decoding) for seed in seeds])
                             for decoding in HEATMAP_DECODINGS)]
             for name, seeds in section.runs().items() if 'regression' not in seeds[0]['decodings']]
     return rows and '### Decodings\n\n' + markdown(['', *HEATMAP_DECODINGS], rows)
+
+
+def local_integral(section):
+    """The windows and temperatures that `decodings` tried, for the networks that have its JSON; None where none has."""
+    parts = []
+    for name, (seed, *_) in section.runs().items():
+        path = seed['path'].with_name('decodings.json')
+        if path.exists():
+            parts.append(f'`{name}` (its `network.beta` is {seed["config"]["network"]["beta"]:g}):\n\n'
+                         + decodings.table(files.read_json(path)['local']))
+    return parts and '### The local integral by its window and temperature\n\n' + '\n'.join(parts)
 
 
 def grid(section, table):
@@ -158,7 +175,8 @@ def write(found, out, data):
 
 
 def _write(section, out, data):
-    parts = [section.title, table2(section), *(grid(section, table) for table in GRIDS), decodings(section)]
+    parts = [section.title, table2(section), *(grid(section, table) for table in GRIDS),
+             by_decoding(section), local_integral(section)]
     if section.configuration('table6/i1'):
         parts += [table6(section), table7(section)]
     stem = f'{section.family}_{section.data}'.replace('/', '_')

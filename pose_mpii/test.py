@@ -17,7 +17,7 @@ from common.inference import predict
 from pose_mpii import paper
 from pose_mpii.dataset import load_samples
 from pose_mpii.layout import ground_truth_file, prediction_suffix, read_ground_truth, save_predictions
-from pose_mpii.pckh import format_table, pckh
+from pose_mpii.pckh import METRICS, format_table, pckh
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS, LIMBS, SIDES
 
 
@@ -46,7 +46,7 @@ def test(cfg, params, data, split, contexts, json=None, picture=None, save=None)
     if scores:
         print(f'\n{cfg.name} by {cfg.test.decode} on {data}, {split}; the paper: ResNet-50 at 256 x 256 on MPII')
         print(format_table(scores[cfg.test.decode], paper.SCORES.get(results.cell(cfg.name))))
-        print(results.by_decoding(scores, ('PCKh@0.5', 'PCKh@0.1', 'AUC')))
+        print(results.by_decoding(scores, METRICS))
     if scores and json:
         files.write_json(json, {**scores[cfg.test.decode], 'decodings': scores,
                                 **experiment.provenance(cfg, data, split)})

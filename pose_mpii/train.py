@@ -15,6 +15,7 @@ from common import experiment
 from common.cli import run
 from pose_mpii.dataset import load_samples
 from pose_mpii.layout import ground_truth_file, read_ground_truth
+from pose_mpii.pckh import METRICS
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS
 from pose_mpii.test import score, test
 
@@ -33,8 +34,8 @@ def validation(cfg, data, split, contexts):
     def validate(net):
         _, results = score(cfg, net, loader, truth, contexts, 'validate')
         chosen = results[cfg.test.decode]
-        return {'score': chosen['AUC'], **{key: chosen[key] for key in ('PCKh@0.5', 'PCKh@0.1', 'AUC')},
-                'decodings': {m: [r['PCKh@0.5'], r['PCKh@0.1'], r['AUC']] for m, r in results.items()}}
+        return {'score': chosen['AUC'], **{key: chosen[key] for key in METRICS},
+                'decodings': {method: [result[key] for key in METRICS] for method, result in results.items()}}
     return validate
 
 

@@ -165,6 +165,15 @@ def test_every_decoding_of_every_network_is_shown(root, written):
     assert '| `table2/r1` |' not in text
 
 
+def test_a_study_of_the_local_integral_stands_beside_its_network(root, written, tmp_path):
+    files.make_folder(tmp_path / 'in/0')
+    files.write_json(tmp_path / 'in/0/decodings.json', {'local': [
+        {'beta': beta, 'window': 1, 'PCKh@0.5': 90.0, 'PCKh@0.1': 12.34, 'AUC': 50.0} for beta in (15, 7.5)]})
+    text = written(result(root, 'table2/h1', 0.2))
+    table = '| beta | 3 x 3 cells |\n| --- | --- |\n| 7.5 | 90.0 / 12.3 / 50.0 |\n| 15 | 90.0 / 12.3 / 50.0 |\n'
+    assert f'`table2/h1` (its `network.beta` is 15):\n\n{table}' in text
+
+
 def test_the_committed_tables_are_those_of_the_committed_results(root, tmp_path):
     for figure in (root / 'results').glob('figure2_*'):            # drawn from networks, which are not committed
         shutil.copy(figure, tmp_path)
