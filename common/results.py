@@ -1,6 +1,6 @@
 """The JSON files that tests of networks leave, `test.json`, gathered for tables, and text made of them."""
 import re
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +88,9 @@ def cell(name):
     return name[name.rfind('table'):] if 'table' in name else ''
 
 
-_load = cache(config.load)                    # every cell asks for it, and YAML is slow to read
+@lru_cache(maxsize=None)
+def _load(path):
+    return config.load(path)                  # every cell asks for it, and YAML is slow to read
 
 
 def _family(name):

@@ -1,9 +1,10 @@
 """Tables 2-7 and Figures 2 and 3 of the paper from results on the disk (`scripts/paper_tables.py`)."""
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 from common import complexity, config, experiment, files, results, visualise
 from common.decode import HEATMAP_DECODINGS
+from common.errors import InputError
 from common.results import NOT_RUN, markdown
 from pose_mpii import decodings, heatmaps, paper
 from pose_mpii.pckh import ALPHAS, GROUPS, METRICS
@@ -33,7 +34,7 @@ class Section(results.Section):
     def last_score(self, cell):
         """The same of the last epoch, by the experiment's own decoding, '-' for a result that no training wrote."""
         logs = [seed['path'].with_name(experiment.RESULT) for seed in self.seeds(cell)]
-        return _scores([files.read_json(log)['last'] if log.exists() else None for log in logs])
+        return _scores([_read(log, 'last') if log.exists() else None for log in logs])
 
     def size(self, cell):
         """'128 px, 16 x 16': the width of a cell's images, and of its heat maps."""
@@ -47,9 +48,17 @@ class Section(results.Section):
         return f'{count["multiply_accumulates"] / 1e9:.1f}G', f'{count["parameters"] / 1e6:.0f}M'
 
 
-@cache
+@lru_cache(maxsize=None)
 def _count(path):
     return complexity.count(config.load(path), len(JOINTS))
+
+
+def _read(path, key):
+    """What a training or `decodings` wrote under a key of its JSON."""
+    content = files.read_json(path)
+    if not isinstance(content, dict) or key not in content:
+        raise InputError(f'{path}: has no "{key}"; expected a JSON of this project beside {results.RESULT}')
+    return content[key]
 
 
 def _scores(seeds):
@@ -88,7 +97,7 @@ def local_integral(section):
         path = seed['path'].with_name('decodings.json')
         if path.exists():
             parts.append(f'`{name}` (its `network.beta` is {seed["config"]["network"]["beta"]:g}):\n\n'
-                         + decodings.table(files.read_json(path)['local']))
+                         + decodings.table(_read(path, 'local')))
     return parts and '### The local integral by its window and temperature\n\n' + '\n'.join(parts)
 
 

@@ -187,6 +187,14 @@ def test_the_scores_in_the_readme_are_those_of_the_tables(root):
     assert rows and set(rows) <= set((root / 'results/tables.md').read_text().splitlines())
 
 
+@pytest.mark.parametrize('name, key', [('result', 'last'), ('decodings', 'local')])
+def test_what_lies_beside_a_result_and_is_not_ours_is_named(root, written, tmp_path, name, key):
+    files.make_folder(tmp_path / 'in/0')
+    files.write_json(tmp_path / f'in/0/{name}.json', {'other': 1})
+    with pytest.raises(InputError, match=f'{name}.json: has no "{key}"'):
+        written(result(root, 'table2/h1', 0.2))
+
+
 def test_files_that_are_not_results_are_named(tmp_path):
     (tmp_path / 'test.json').write_text(json.dumps({'PCKh@0.5': 3}))
     with pytest.raises(InputError, match=r'test.json: has no "experiment"'):
