@@ -133,6 +133,7 @@ SCHEMA = {
         'drops': list_of(integer(1)),         # if given, the epochs after which the rate drops; patience is unused
         'epochs': integer(1),                 # at most
         'freeze_bn': boolean(),               # batch normalisation by its running statistics
+        'dtype': one_of('float32', 'bfloat16'),               # convolutions compute in (`bfloat16`)
         'seed': integer(0, 2 ** 32 - 1),      # what NumPy takes
     },
     'test': {
@@ -143,6 +144,9 @@ SCHEMA = {
         'batch_size': integer(1),
     },
 }
+
+# Keys younger than configurations that were saved, and what these meant.
+BEFORE = {'train.dtype': 'float32', 'test.stage': 0}
 
 
 def load(path, overrides=()):
@@ -163,6 +167,7 @@ def load(path, overrides=()):
         values[key.strip()] = (_parse(value, f'--set {override}'), f'--set {override}')
     name = _check('name', *values.pop('name', (_name(path), path)), relative_path())
     known = [f'{section}.{key}' for section, rules in SCHEMA.items() for key in rules]
+    values = {**{key: (value, path) for key, value in BEFORE.items()}, **values}
     for key, (_, source) in values.items():
         if key not in known:
             raise InputError(f'{source}: unknown key {key}{_nearest(key, known)}')

@@ -7,7 +7,7 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
-from common import checkpoint, config, files, results, runtime, trainer, visualise
+from common import bfloat16, checkpoint, config, files, results, runtime, trainer, visualise
 from common.crop import Augmentation
 from common.errors import InputError
 from common.loader import Loader
@@ -154,6 +154,8 @@ def train(args, cfg, joints, prepare):
     given: nothing is overwritten.
     """
     contexts, store = runtime.contexts(args.gpus, args.cpus), runtime.kvstore(args.kvstore)
+    if cfg.train.dtype == 'bfloat16':
+        bfloat16.require(contexts)
     if (run_folder(args.out, cfg) / STATE).exists() and not args.resume:
         raise InputError(f'{run_folder(args.out, cfg)}: holds a run of this experiment; --resume continues it, another '
                          '--out starts anew')

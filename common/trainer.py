@@ -9,7 +9,7 @@ from mxnet import autograd, gluon
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from common import checkpoint, files, runtime
+from common import bfloat16, checkpoint, files, runtime
 from common.errors import InputError, Terminated
 from common.losses import PoseLoss
 from common.schedule import Schedule
@@ -20,15 +20,25 @@ STATE, BEST = 'last.state', 'best.params'     # what `fit` writes into the folde
 
 
 class LossGraph(gluon.HybridBlock):
-    """Network, targets and losses as one graph: images, true joints, visible, keys -> two losses (B,) (`PoseLoss`)."""
+    """Network, targets and losses as one graph: images, true joints, visible, keys -> two losses (B,) (`PoseLoss`).
 
-    def __init__(self, net, loss, **kwargs):
+    dtype: what its convolutions compute in, float32 or bfloat16.
+    """
+
+    def __init__(self, net, loss, dtype='float32', **kwargs):
         super().__init__(**kwargs)
-        self.net, self.loss = net, loss
+        self.net, self.loss, self._dtype = net, loss, dtype
 
     def hybrid_forward(self, F, images, joints, visible, keys):
         heatmaps, predicted = self.net(images)
         return self.loss(heatmaps, predicted, joints, visible, keys)
+
+    def _get_graph(self, *args):
+        """What Gluon compiles: inputs and outputs, as symbols."""
+        if self._dtype == 'bfloat16' and not self._cached_graph:
+            inputs, losses = super()._get_graph(*args)
+            self._cached_graph = inputs, bfloat16.convert(losses, inputs)
+        return super()._get_graph(*args)
 
 
 def split(batch, contexts):
@@ -145,7 +155,7 @@ def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):
     they do where there are several workers, which do not stop at the same step.
     """
     folder = Path(folder)
-    graph = LossGraph(net, PoseLoss(cfg, net.stride))
+    graph = LossGraph(net, PoseLoss(cfg, net.stride), cfg.train.dtype)
     graph.hybridize(static_alloc=True, static_shape=True)
     trainer = optimizer(net, kvstore)
     schedule = Schedule(cfg.train.rates, cfg.train.patience, cfg.train.drops, cfg.train.epochs)

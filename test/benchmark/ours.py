@@ -16,7 +16,6 @@ import numpy as np
 from mxnet import autograd
 
 from common import checkpoint, config, experiment, export, inference, runtime, trainer
-from common.errors import InputError
 from common.images import find_photographs
 from common.loader import Batch, Loader
 from common.losses import PoseLoss
@@ -41,11 +40,9 @@ def parameters_file(task):
 
 
 def train(task):
-    if task.dtype != 'float32':
-        raise InputError(f'training in {task.dtype}: not in this project yet')
     net = experiment.network(configuration(task), JOINTS, CONTEXTS)
     checkpoint.load_parameters(net, parameters_file(task), CONTEXTS)
-    graph = trainer.LossGraph(net, PoseLoss(configuration(task), net.stride))
+    graph = trainer.LossGraph(net, PoseLoss(configuration(task), net.stride), task.dtype)
     graph.hybridize(static_alloc=True, static_shape=True)
     optimizer = trainer.optimizer(net)
     data = Batch(*batch(task), matrices=None, indices=None)
