@@ -1,8 +1,10 @@
 """Training in bfloat16, on CPUs that compute in it (AVX-512 BF16).
 
-Convolutions and what is between them are in bfloat16; parameters, their gradients, losses and Adam are in float32, so
-that a checkpoint is the same as any other. The range of bfloat16 is float32's: losses need no scaling.
+Convolutions and what is between them are in bfloat16, by the lists of MXNet's automatic mixed precision; parameters,
+their gradients, losses and Adam are in float32, so that a checkpoint is the same as any other. Deconvolutions are in
+float32 too: in bfloat16 MXNet's crash on small maps. The range of bfloat16 is float32's: losses need no scaling.
 """
+import re
 import sys
 from pathlib import Path
 
@@ -11,18 +13,16 @@ from mxnet.contrib import amp
 from common.errors import InputError
 
 CPUINFO = Path('/proc/cpuinfo')
-# Left in float32: conv1 of three channels with its normalisation, which would both be slower, and the heads' last
-# layers, whose outputs have to be finer than bfloat16's 8 bits.
-FIRST, LAST = ('stem_conv0_fwd', 'stem_batchnorm0_fwd'), 'final_fwd'
+# The operators left in float32: conv1 of three channels with its normalisation, which would both be slower; the heads'
+# last layers, whose outputs have to be finer than bfloat16's 8 bits; and what joins these to the features.
+FLOAT32 = re.compile(r'stem_conv0_fwd|stem_batchnorm0_fwd|.*final_fwd|.*_concat\d+')
 
 
 def convert(graph, inputs):
     """A symbol of a network and its losses, with casts to bfloat16 and back; inputs: the symbols of its data."""
-    operators = [name[:-len('_output')] for name in graph.get_internals().list_outputs() if name.endswith('_output')]
-    return amp.convert_symbol(graph, 'bfloat16', target_dtype_ops=['Convolution', 'Deconvolution'],
-                              fp32_ops=['Concat'], conditional_fp32_ops=[],
-                              excluded_sym_names=[name for name in operators if name in FIRST or name.endswith(LAST)],
-                              data_names=[symbol.name for symbol in inputs])
+    operators = [name.rpartition('_output')[0] for name in graph.get_internals().list_outputs()]
+    return amp.convert_symbol(graph, 'bfloat16', data_names=[symbol.name for symbol in inputs],
+                              excluded_sym_names=list(filter(FLOAT32.fullmatch, operators)))
 
 
 def require(contexts):

@@ -197,3 +197,10 @@ def test_a_saved_configuration_is_a_base_like_any_other(write, tmp_path):
     config.save(config.load(BASE, ['train.epochs=9']), tmp_path / 'saved.yaml')
     cfg = config.load(write('', base='saved.yaml'))
     assert (cfg.name, cfg.train.epochs) == ('x', 9)
+
+
+def test_a_configuration_saved_before_a_key_was_there_is_read(root, tmp_path):
+    path = tmp_path / 'config.yaml'
+    config.save(config.load(root / 'experiments/mpii/table2/i1.yaml'), path)
+    path.write_text(''.join(line for line in path.read_text().splitlines(True) if 'dtype' not in line))
+    assert config.load(path).train.dtype == 'float32'

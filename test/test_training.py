@@ -142,7 +142,7 @@ def test_an_earlier_run_is_not_overwritten(tiny_data, tmp_path, capsys):
     assert (folder(tmp_path, 'h1') / 'last.state').read_bytes() == before
 
 
-@pytest.mark.parametrize('change', ['data', 'train.batch_size=5', 'network.beta=3'])
+@pytest.mark.parametrize('change', ['data', 'train.batch_size=5', 'network.beta=3', 'train.dtype=bfloat16'])
 def test_a_run_is_not_resumed_with_other_data_or_another_configuration(tiny_data, tmp_path, change):
     run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     before = {path.name: path.read_bytes() for path in folder(tmp_path, 'h1').iterdir() if path.is_file()}

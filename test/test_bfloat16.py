@@ -1,0 +1,95 @@
+"""Training in bfloat16: what of it is, how far it is from float32, and where it cannot be."""
+import mxnet as mx
+import numpy as np
+import pytest
+
+from common import bfloat16, checkpoint, config, experiment, runtime
+from common.errors import InputError
+from common.losses import PoseLoss
+from common.trainer import LossGraph, optimizer, train_step
+from pose_mpii.skeleton import JOINTS
+from pose_mpii.train import training_loader
+from runs import SMALL, assert_same_run, experiment_file, folder, run
+
+METHODS = ('h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar')
+BFLOAT16 = ['--set', 'train.dtype=bfloat16']
+
+
+@pytest.fixture(scope='module', autouse=True)
+def possible():
+    try:
+        bfloat16.require([mx.cpu()])
+    except InputError as error:
+        pytest.skip(str(error))
+
+
+def gradients(cfg, batch, dtype):
+    """Losses (2, B) of a step and all gradients, {name: array}."""
+    runtime.seed_everything(0)
+    net = experiment.network(cfg, len(JOINTS), [mx.cpu()])
+    graph = LossGraph(net, PoseLoss(cfg, net.stride), dtype)
+    graph.hybridize(static_alloc=True, static_shape=True)
+    trainer = optimizer(net)
+    trainer.set_learning_rate(0)
+    losses, = train_step(graph, trainer, batch, [mx.cpu()])
+    return losses.asnumpy(), {name: parameter.grad().asnumpy() for name, parameter in checkpoint.parameters(net).items()
+                              if parameter.grad_req != 'null'}
+
+
+@pytest.mark.parametrize('method, more', [*((method, []) for method in METHODS), ('h1', ['train.freeze_bn=true']), (
+    'i1', ['network.stages=2', 'network.deconvolutions=2'])])
+def test_losses_and_gradients_are_nearly_those_of_float32(tiny_data, method, more):
+    cfg = config.load(experiment_file(method), [*SMALL, 'train.batch_size=8', *more])
+    batch = next(training_loader(cfg, tiny_data).batches(1))
+    (exact, ours), (losses, theirs) = gradients(cfg, batch, 'float32'), gradients(cfg, batch, 'bfloat16')
+    np.testing.assert_allclose(losses, exact, rtol=0.05, atol=1e-3)
+    assert not np.array_equal(losses, exact)
+    for name in (name for name in ours if name.endswith(('final.weight', 'conv1.weight'))):
+        one, other = ours[name].ravel(), theirs[name].ravel()
+        assert one @ other > 0.9 * np.linalg.norm(one) * np.linalg.norm(other), name
+        assert np.linalg.norm(other) == pytest.approx(np.linalg.norm(one), rel=0.2), name
+
+
+def test_parameters_first_and_last_layers_are_in_float32(tiny_data):
+    cfg = config.load(experiment_file('i1'), SMALL)
+    net = experiment.network(cfg, len(JOINTS), [mx.cpu()])
+    data = [mx.sym.var('images', dtype='uint8'), *(mx.sym.var(name) for name in ('joints', 'visible', 'keys'))]
+    losses = mx.sym.Group(LossGraph(net, PoseLoss(cfg, net.stride))(*data))
+    nodes = bfloat16.convert(losses, data).get_internals()
+    arguments, types, _ = nodes.infer_type(images=np.uint8, joints=np.float32, visible=np.float32, keys=np.float32)
+    assert set(arguments) == {np.uint8, np.float32}                            # all the parameters are among them
+    narrow = {name for name, dtype in zip(nodes.list_outputs(), types) if dtype not in (np.uint8, np.float32)}
+    convolutions = {name for name in nodes.list_outputs() if 'conv' in name and name.endswith('fwd_output')}
+    assert convolutions - narrow == {'stem_conv0_fwd_output', *(f'head0_conv{i}_fwd_output' for i in range(3))}
+    assert 'stem_batchnorm0_fwd_output' not in narrow and 'head0_final_fwd_output' not in narrow
+    assert not any(name.startswith(('integral', 'poseloss', 'gaussianloss')) for name in narrow)
+
+
+def test_a_run_is_resumed_bit_for_bit(tiny_data, tmp_path):
+    for out, epochs in (('whole', [2]), ('resumed', [1, 2])):
+        for number in epochs:
+            run('h1', tiny_data, tmp_path / out, *BFLOAT16, '--cpus', '2', '--set', f'train.epochs={number}', '--resume')
+    assert_same_run(folder(tmp_path / 'whole', 'h1'), folder(tmp_path / 'resumed', 'h1'))
+    run('h1', tiny_data, tmp_path / 'float32', '--cpus', '2', '--set', 'train.epochs=2')
+    with pytest.raises(AssertionError):
+        assert_same_run(folder(tmp_path / 'whole', 'h1'), folder(tmp_path / 'float32', 'h1'))
+
+
+def test_without_avx512_is_one_clear_error(tmp_path, monkeypatch, tiny_data, capsys):
+    cpuinfo = tmp_path / 'cpuinfo'
+    monkeypatch.setattr(bfloat16, 'CPUINFO', cpuinfo)
+    cpuinfo.write_text('flags\t\t: fpu avx2 avx512f\n')
+    with pytest.raises(InputError, match='AVX-512, which this one lacks; use float32'):
+        run('h1', tiny_data, tmp_path / 'out', *BFLOAT16)
+    assert not (tmp_path / 'out').exists()
+    cpuinfo.write_text('flags\t\t: fpu avx512f avx512bw\n')
+    bfloat16.require([mx.cpu()])
+    assert 'slower' in capsys.readouterr().err
+    cpuinfo.write_text('flags\t\t: fpu avx512f avx512bw avx512_bf16\n')
+    bfloat16.require([mx.cpu()])
+    assert not capsys.readouterr().err
+
+
+def test_not_on_a_gpu():
+    with pytest.raises(InputError, match='--cpus'):
+        bfloat16.require([mx.gpu(0)])
