@@ -76,6 +76,9 @@ def rows(quick):
               'images/s', goal, task('infer', 8), RUNTIMES, {**different, 'model': f'ours{suffix}.onnx'}, tolerance)
           for kind, suffix, goal, tolerance in (('fp32', '', '>= 1.0', 1e-4), ('int8', '-int8', '>= 3.5', None))
           for name, different in RUNTIMES.items()),
+        Row('infer-bfloat16-openvino', f'inference, {title}, batch {sizes[8]}, our export in OpenVINO, bfloat16',
+            'images/s', '>= 2.1', task('infer', 8), RUNTIMES,
+            {**RUNTIMES['OpenVINO'], 'model': 'ours.onnx', 'dtype': 'bfloat16'}, tolerance=5e-2),
         Row('integral', f'the integral, forward and backward, batch {sizes[16]}, of a training step', 'ms', '<= 0.01',
             task('integral', 16), {'the whole step': {'side': 'ours', 'kind': 'train'}}, tolerance=None),
         Row('loader', f'loader, {net["size"]}x{net["size"]} augmented crops from 720p JPEGs, one thread', 'images/s',
@@ -116,7 +119,7 @@ class Bench:
 def result(row, bench, rounds, about):
     """The row's line: what `conclude` returns, or {..., 'note': why not}. One row's fault ends no run."""
     line = {'name': row.name, 'what': row.what, 'goal': row.goal}
-    if row.task['dtype'] == 'bfloat16' and not about['flags']['avx512_bf16']:
+    if 'bfloat16' in (row.task['dtype'], row.ours.get('dtype')) and not about['flags']['avx512_bf16']:
         return {**line, 'note': 'this CPU has no bfloat16 arithmetic: not measured'}
     try:
         return {**line, **conclude(row, measure(row, bench, rounds))}

@@ -81,10 +81,11 @@ def onnxruntime(task):
 
 
 def openvino(task):
-    """An .onnx file in OpenVINO: one request at a time on all threads. Without the hint fp32 may run in bfloat16."""
+    """An .onnx file in OpenVINO: one request at a time on all threads. Without the hint of its precision it chooses."""
     import openvino
     network = openvino.Core().compile_model(task.model, 'CPU', {
-        'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_NUM_THREADS': task.threads, 'INFERENCE_PRECISION_HINT': 'f32'})
+        'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_NUM_THREADS': task.threads,
+        'INFERENCE_PRECISION_HINT': PRECISIONS[task.dtype]})
     request, images = network.create_infer_request(), batch(task)[0]
 
     def step():
@@ -93,6 +94,7 @@ def openvino(task):
     return step
 
 
+PRECISIONS = {'float32': 'f32', 'bfloat16': 'bf16'}              # OpenVINO's names
 KINDS = {'train': torch_train, 'infer': torch_infer}
 SIDES = {'torch eager': torch_eager, 'torch compiled': torch_compiled, 'torch export': export,
          'onnxruntime': onnxruntime, 'openvino': openvino}

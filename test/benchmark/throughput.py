@@ -45,7 +45,7 @@ def main():
     cfg = config.load(args.cfg)
     contexts = runtime.contexts()
     net = experiment.network(cfg, len(JOINTS), contexts)
-    graph = trainer.LossGraph(net, PoseLoss(cfg, net.stride))
+    graph = trainer.LossGraph(net, PoseLoss(cfg, net.stride), cfg.train.dtype)
     graph.hybridize(static_alloc=True, static_shape=True)
     optimizer = trainer.optimizer(net)
     with tempfile.TemporaryDirectory() as folder:

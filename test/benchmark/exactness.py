@@ -1,0 +1,76 @@
+"""What the exports' precisions cost: PCKh of a network on a validation split in MXNet, and of its exports.
+
+    python test/benchmark/exactness.py --data DIR [--cfg YAML --params FILE] [--json FILE]
+
+ONNX in float32 and bfloat16 (OpenVINO) and in 8-bit integers (ONNX Runtime and OpenVINO), which are calibrated on
+photographs of the training split. Needs the extra `benchmark`. The network is the released one where none is given.
+"""
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[0] = str(ROOT)
+
+import mxnet as mx
+
+from common import config, experiment, export, files, results, runtime
+from common.cli import run
+from pose_mpii.dataset import load_samples
+from pose_mpii.layout import ground_truth_file, read_ground_truth
+from pose_mpii.pckh import METRICS
+from pose_mpii.skeleton import JOINTS
+from pose_mpii.test import score
+
+RELEASED = ROOT / 'models' / 'i1_resnet18'
+
+
+class OpenVINONet:
+    """An export with one stage in OpenVINO, called as the network is; precision: 'f32' or 'bf16'."""
+
+    def __init__(self, path, cfg, precision):
+        import openvino
+        self.stride = 32 // 2 ** cfg.network.deconvolutions
+        self._network = openvino.Core().compile_model(str(path), 'CPU', {
+            'INFERENCE_NUM_THREADS': runtime.available_cores(), 'INFERENCE_PRECISION_HINT': precision})
+
+    def __call__(self, images):
+        outputs = self._network([images.asnumpy()])
+        return [mx.nd.array(outputs['heatmaps'])], [mx.nd.array(outputs['joints'])]
+
+
+def networks(cfg, params, folder, photographs):
+    """(title, network) of each: MXNet's first, the same exported after it."""
+    yield 'MXNet, float32', experiment.load_network(cfg, len(JOINTS), params, [mx.cpu()])
+    base = Path(folder) / 'network'
+    export.export(cfg, params, base, onnx=True, photographs=photographs)
+    yield 'OpenVINO, float32', OpenVINONet(f'{base}.onnx', cfg, 'f32')
+    yield 'OpenVINO, bfloat16', OpenVINONet(f'{base}.onnx', cfg, 'bf16')
+    yield 'ONNX Runtime, int8', experiment.load_network(cfg, len(JOINTS), f'{base}-int8.onnx', [mx.cpu()])
+    yield 'OpenVINO, int8', OpenVINONet(f'{base}-int8.onnx', cfg, 'f32')
+
+
+def main(argv=None):
+    parser = experiment.parser(__doc__)
+    experiment.add_configuration_options(parser, f'{RELEASED}.yaml')
+    parser.add_argument('--params', default=f'{RELEASED}.params', metavar='FILE', help='its .params')
+    parser.add_argument('--data', required=True, help='folder in the MPII layout')
+    parser.add_argument('--json', metavar='FILE', help='write the scores')
+    args = parser.parse_args(argv)
+    cfg = config.load(args.cfg, args.overrides)
+    split = cfg.data.valid
+    samples = load_samples(args.data, split)
+    truth = read_ground_truth(ground_truth_file(args.data, split), len(samples))
+    photographs = [Path(sample.image) for sample in load_samples(args.data, cfg.data.train)]
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for title, net in networks(cfg, args.params, folder, photographs):
+            _, scores = score(cfg, net, experiment.ordered_loader(cfg, samples), truth, [mx.cpu()], title)
+            found[title] = {method: {key: scores[method][key] for key in METRICS} for method in scores}
+            print(f'{title}\n{results.by_decoding(scores, METRICS)}', flush=True)
+            if args.json:
+                files.write_json(args.json, {**experiment.provenance(cfg, args.data, split), 'scores': found})
+
+
+if __name__ == '__main__':
+    run(main)
