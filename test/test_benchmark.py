@@ -97,6 +97,13 @@ def test_pytorch_is_hidden_from_gluoncv(monkeypatch):
 
 
 def test_the_readme_has_the_table_of_the_results(root):
-    rows = [row for name in ('compare', 'exports', 'loader')
-            for row in json.loads((root / 'results/benchmark' / f'{name}.json').read_text())['rows']]
+    rows = json.loads((root / 'results/benchmark/compare.json').read_text())['rows']
     assert compare.table(rows) in (root / 'README.md').read_text()
+
+
+def test_in_bfloat16_mean_losses_are_compared():
+    row = SPEED._replace(task={'batch': 2, 'dtype': 'bfloat16'}, tolerance=0.05)
+    losses = np.array([[1.0, 3.0], [0.5, 0.5]])
+    compare.verify(row, {'ours': [[losses]] * 2, 'A': [[losses[:, ::-1]]] * 2})
+    with pytest.raises(InputError, match='A computes something else'):
+        compare.verify(row, {'ours': [[losses]] * 2, 'A': [[1.1 * losses]] * 2})

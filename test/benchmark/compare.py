@@ -163,11 +163,14 @@ def verify(row, first):
     """InputError unless every peer's first two outputs are ours.
 
     The second one of a training comes after a step of the optimizer, which makes rounding errors of tiny gradients
-    large: there it shows only that all take the same step.
+    large: there it shows only that all take the same step. Single images in bfloat16 are further apart in a random
+    network: there the batch's mean losses are compared.
     """
+    mean = row.task.get('dtype') == 'bfloat16'
     for name, steps in first.items():
         for theirs, ours, tolerance in zip(steps, first['ours'], (row.tolerance, 5e-2)):
             for a, b in zip(theirs, ours) if row.tolerance else ():
+                a, b = (a.mean(axis=1), b.mean(axis=1)) if mean else (a, b)
                 error = np.abs(a - b).max() / np.abs(b).max()
                 if not error <= tolerance:
                     raise InputError(f'{row.name}: {name} computes something else than we do, {error:.1e} of the '
