@@ -98,6 +98,7 @@ def test_pytorch_is_hidden_from_gluoncv(monkeypatch):
 
 def test_the_readme_has_the_table_of_the_results(root):
     rows = json.loads((root / 'results/benchmark/compare.json').read_text())['rows']
+    rows = [row for row in rows if 'failed' not in row]
     assert compare.table(rows) in (root / 'README.md').read_text()
 
 
