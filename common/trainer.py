@@ -16,7 +16,7 @@ from common.schedule import Schedule
 from common.termination import Termination
 from common.workers import FirstWorker, Statistics, share_parameters
 
-STATE, BEST = 'last.state', 'best.params'     # what `fit` writes into the folder of a run
+STATE, BEST, LOG = 'last.state', 'best.params', 'log.jsonl'                # what `fit` writes into the folder of a run
 
 
 class LossGraph(gluon.HybridBlock):
@@ -194,7 +194,7 @@ def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):
             if board:
                 if best:
                     checkpoint.save_parameters(net, folder / BEST)
-                files.write_text(folder / 'log.jsonl', ''.join(json.dumps(line) + '\n' for line in history))
+                files.write_text(folder / LOG, ''.join(json.dumps(line) + '\n' for line in history))
                 save(None)
                 _show(cfg, history[-1], len(loader.skipped), board)
             if termination.signal:

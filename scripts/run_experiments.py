@@ -1,0 +1,67 @@
+"""Train the experiments whose results are lacking, one after the other, and keep what `paper_tables.sh` reads.
+
+    sh scripts/run_experiments.sh --data DIR [--seeds 0,1,2] [--set key=value ...] YAML ...
+
+What a training writes is in OUT, from which an interrupted one goes on; its configuration, log and scores are copied to
+RESULTS/<experiment>, those of another seed than 0 to RESULTS/seed<N>/<experiment>. Experiments that are there already
+are left out, and one that fails does not keep the next ones from running.
+"""
+import sys
+from pathlib import Path
+
+if not __package__:                           # run as a file: make the project's root importable
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import pose_coco.train
+import pose_mpii.train
+from common import config, experiment, files, results, trainer
+from common.cli import run
+from common.errors import InputError
+
+PROGRAMS = {'mpii': pose_mpii.train.main, 'coco': pose_coco.train.main}
+KEPT = (experiment.CONFIG, trainer.LOG, experiment.RESULT, results.RESULT)       # in this order: the last one ends it
+
+
+def train_and_keep(path, seed, args):
+    """Train one experiment with a seed, unless its results are kept already, and keep them."""
+    cfg = config.load(path)
+    part = Path(f'seed{seed}') if seed else Path()
+    kept = args.results / part / cfg.name
+    if (kept / results.RESULT).exists():
+        print(f'{cfg.name}, seed {seed}: {kept / results.RESULT} is there', flush=True)
+        return
+    PROGRAMS[cfg.data.set](['--cfg', str(path), '--data', args.data, '--out', str(args.out / part), '--resume',
+                            *(option for value in (*args.overrides, f'train.seed={seed}') for option in ('--set', value))])
+    for name in KEPT:
+        files.write_text(kept / name, (experiment.run_folder(args.out / part, cfg) / name).read_text())
+
+
+def seeds(text):
+    return [int(part) for part in text.split(',')]
+
+
+def main(argv=None):
+    parser = experiment.parser(__doc__)
+    parser.add_argument('experiments', nargs='+', type=Path, metavar='YAML', help='files below experiments/')
+    parser.add_argument('--data', required=True, metavar='DIR', help='the data set, all of them are of')
+    parser.add_argument('--seeds', type=seeds, default=[0], metavar='0,1,..', help='(default: 0)')
+    parser.add_argument('--set', action='append', default=[], metavar='KEY=VALUE', dest='overrides',
+                        help='override one key of all of them, such as train.dtype=bfloat16')
+    parser.add_argument('--out', type=Path, default='output', metavar='DIR', help='(default: output)')
+    parser.add_argument('--results', type=Path, default=results.ROOT / 'results', metavar='DIR',
+                        help='(default: the project\'s results/)')
+    args = parser.parse_args(argv)
+    failed = []
+    for seed in args.seeds:                   # a whole table comes before its spread
+        for path in args.experiments:
+            try:
+                train_and_keep(path, seed, args)
+            except InputError as error:
+                failed.append(f'{path}, seed {seed}')
+                print(f'error: {failed[-1]}: {error}', file=sys.stderr, flush=True)
+    if failed:
+        raise InputError(f'{len(failed)} of {len(args.seeds) * len(args.experiments)} failed: {"; ".join(failed)}')
+
+
+if __name__ == '__main__':
+    run(main)

@@ -1,0 +1,50 @@
+"""A list of experiments is trained with its seeds, and what results are made of is kept (scripts/run_experiments.py)."""
+import json
+
+import pytest
+
+from common import results
+from common.errors import InputError
+from scripts import run_experiments
+
+
+@pytest.fixture
+def yamls(root, tmp_path):
+    """H1 and R1 for one epoch of tiny images."""
+    paths = []
+    for method in ('h1', 'r1'):
+        paths.append(tmp_path / f'{method}.yaml')
+        paths[-1].write_text(f'base: {root}/experiments/cpu/mpii/table2/{method}.yaml\nname: tiny/table2/{method}\n'
+                             'input: {size: [32, 32]}\ntrain: {batch_size: 8, epochs: 1, drops: []}\n')
+    return paths
+
+
+def test_every_experiment_is_kept_once_with_its_seeds(tiny_data, yamls, tmp_path, capfd):
+    options = ['--data', str(tiny_data), '--out', str(tmp_path / 'out'), '--results', str(tmp_path / 'kept'),
+               '--seeds', '0,2', *map(str, yamls)]
+    run_experiments.main(options)
+    found = results.collect([tmp_path / 'kept'])['tiny']
+    assert {name: sorted(seeds) for name, seeds in found.items()} == {'tiny/table2/h1': [0, 2], 'tiny/table2/r1': [0, 2]}
+    losses = []
+    for folder in ('tiny/table2/h1', 'seed2/tiny/table2/h1'):
+        assert {path.name for path in (tmp_path / 'kept' / folder).iterdir()} == set(run_experiments.KEPT)
+        losses.append(json.loads((tmp_path / 'kept' / folder / 'log.jsonl').read_text())['heatmap_loss'])
+    assert losses[0] != losses[1]
+    capfd.readouterr()
+    run_experiments.main([*options, '--out', str(tmp_path / 'nowhere')])
+    assert not (tmp_path / 'nowhere').exists() and capfd.readouterr().out.count(' is there') == 4
+
+
+def test_one_that_fails_leaves_the_others(tiny_data, yamls, tmp_path):
+    yamls[0].write_text(yamls[0].read_text() + 'network: {backbone: resnet19}\n')
+    with pytest.raises(InputError, match='1 of 2 failed: .*h1.yaml, seed 0'):
+        run_experiments.main(['--data', str(tiny_data), '--out', str(tmp_path / 'out'), '--results',
+                              str(tmp_path / 'kept'), *map(str, yamls)])
+    assert list(results.collect([tmp_path / 'kept'])['tiny']) == ['tiny/table2/r1']
+
+
+@pytest.mark.parametrize('text', ['one', '0,', '-1', '4294967296'])
+def test_seeds_that_are_none_are_an_error(tiny_data, yamls, tmp_path, text, capfd):
+    with pytest.raises((InputError, SystemExit)):
+        run_experiments.main(['--data', str(tiny_data), f'--seeds={text}', '--out', str(tmp_path), '--results',
+                              str(tmp_path), str(yamls[0])])
