@@ -1,6 +1,7 @@
 """What a training step's time goes into, by operator, and how near the step is to the most this machine computes.
 
-    python test/benchmark/operators.py [--backbone resnet50] [--size 256] [--batch 16] [--steps 5] [--json FILE]
+    python test/benchmark/operators.py [--backbone resnet50] [--size 256] [--batch 16] [--steps 5]
+                                        [--dtype bfloat16] [--json FILE]
 
 I1, one operator after the other, as MXNet's profiler times them. The most the machine computes is measured, too: a 3x3
 convolution of 256 channels, the best shape that oneDNN meets in these networks.
@@ -55,23 +56,24 @@ def main(argv=None):
     parser.add_argument('--size', type=int, default=256)
     parser.add_argument('--batch', type=int, default=16)
     parser.add_argument('--steps', type=int, default=5)
+    parser.add_argument('--dtype', choices=('float32', 'bfloat16'), default='float32')
     parser.add_argument('--json', metavar='FILE')
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
-        task = SimpleNamespace(**vars(args), folder=folder, dtype='float32')
+        task = SimpleNamespace(**vars(args), folder=folder)
         ours.write_parameters(task)
         times = milliseconds(ours.train(task), args.steps)
     total = sum(times.values())
     shares = {name: 100 * time / total for name, time in times.items()}
     operations = 6 * complexity.count(ours.configuration(task), ours.JOINTS)['multiply_accumulates'] * args.batch
     figures = {'machine': compare.machine(int(os.environ['OMP_NUM_THREADS'])), 'network': f'I1 {args.backbone}',
-               'size': args.size, 'batch': args.batch, 'milliseconds': total, 'GFLOP/s': operations / total / 1e6,
-               'peak GFLOP/s': peak(), 'percent': shares}
+               'dtype': args.dtype, 'size': args.size, 'batch': args.batch, 'milliseconds': total,
+               'GFLOP/s': operations / total / 1e6, 'peak GFLOP/s': peak(), 'percent': shares}
     for name, share in shares.items():
         if share >= 0.5:
             print(f'{share:5.1f}%  {name}')
     print(f'a step takes {total:.0f} ms: {figures["GFLOP/s"]:.0f} GFLOP/s of the {figures["peak GFLOP/s"]:.0f} that a '
-          f'large convolution has; {compare.describe(figures["machine"])}')
+          f'large float32 convolution has; {compare.describe(figures["machine"])}')
     if args.json:
         files.write_json(args.json, figures)
 
