@@ -2,7 +2,8 @@
 
 Convolutions and what is between them are in bfloat16, by the lists of MXNet's automatic mixed precision; parameters,
 their gradients, losses and Adam are in float32, so that a checkpoint is the same as any other. Deconvolutions are in
-float32 too: in bfloat16 MXNet's crash on small maps. The range of bfloat16 is float32's: losses need no scaling.
+float32 too: MXNet's crash where their weights' gradient is not a parameter's own but still to be cast to it. The range
+of bfloat16 is float32's: losses need no scaling.
 """
 import re
 import sys

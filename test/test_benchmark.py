@@ -96,8 +96,9 @@ def test_pytorch_is_hidden_from_gluoncv(monkeypatch):
         __import__('torch')
 
 
-def test_the_readme_has_the_table_of_the_results(root):
-    rows = json.loads((root / 'results/benchmark/compare.json').read_text())['rows']
+@pytest.mark.parametrize('run', ['compare', 'bfloat16'])
+def test_the_readme_has_the_table_of_the_results(root, run):
+    rows = json.loads((root / f'results/benchmark/{run}.json').read_text())['rows']
     rows = [row for row in rows if 'failed' not in row]
     assert compare.table(rows) in (root / 'README.md').read_text()
 
