@@ -13,27 +13,47 @@ EXPERIMENTS = ROOT / 'experiments'
 RESULT = 'test.json'
 # What `experiment.provenance` writes into every one of them.
 PROVENANCE = ('experiment', 'data', 'split', 'commit', 'seed', 'config')
+# What makes it another result than the others.
+IDENTITY = ('data', 'experiment', 'seed', 'split', 'boxes')
 NOT_RUN = 'not run'
 
 
 def collect(folders):
-    """Every `test.json` below the folders: {data set: {experiment: {seed: result}}}.
+    """Every `test.json` below the folders: {data set: {experiment: [result, ...]}}, by seeds.
 
-    A result is the file's dict with its `path`; of one experiment with one seed on one data set, the last folder's
-    counts. InputError where a folder is missing, or a file is not such a result.
+    A result is the file's dict with its `path`; of one experiment with one seed on one split (and COCO's boxes), the
+    last folder's counts. InputError where a folder is missing, or a file is not such a result.
     """
-    found = {}
+    last = {}
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise InputError(f'{folder}: no such folder of results')
         for path in sorted(folder.rglob(RESULT)):
-            result = files.read_json(path)
-            missing = [key for key in PROVENANCE if not isinstance(result, dict) or key not in result]
-            if missing:
-                raise InputError(f'{path}: has no "{missing[0]}"; expected a JSON that a training or test wrote')
-            seeds = found.setdefault(result['data'], {}).setdefault(result['experiment'], {})
-            seeds[result['seed']] = {**result, 'path': path}
+            result = read(path)
+            last[tuple(result.get(key) for key in IDENTITY)] = result
+    found = {}
+    for result in sorted(last.values(), key=lambda result: result['seed']):
+        found.setdefault(result['data'], {}).setdefault(result['experiment'], []).append(result)
     return found
+
+
+def read(path):
+    """One `test.json` as a dict, with its `path`; InputError where the file is not such a result."""
+    result = files.read_json(path)
+    missing = [key for key in PROVENANCE if not isinstance(result, dict) or key not in result]
+    if missing:
+        raise InputError(f'{path}: has no "{missing[0]}"; expected a JSON that a training or test wrote')
+    return {**result, 'path': path}
+
+
+def departures(result, cfg):
+    """What a result was not configured as `cfg` is: {key: (value, value of cfg)}, save for the seed.
+
+    Keys that are younger than the result are left out, and the experiment that it starts from, a path.
+    """
+    return {f'{section}.{key}': (values[key], cfg[section][key])
+            for section, values in result['config'].items() for key in values
+            if key in cfg.get(section, {}) and values[key] != cfg[section][key] and key not in ('seed', 'start_from')}
 
 
 class Section:
@@ -41,7 +61,7 @@ class Section:
 
     def __init__(self, family, data, found):
         self.family, self.data = family, data
-        self._found = {name: seeds for name, seeds in found.items() if _family(name) == family}
+        self._found = {name: results for name, results in found.items() if _family(name) == family}
 
     @property
     def title(self):
@@ -52,24 +72,40 @@ class Section:
         path = EXPERIMENTS / self.family / f'{cell}.yaml'
         return _load(path) if path.exists() else None
 
-    def seeds(self, cell):
-        """The results of a cell, one a seed."""
+    def results(self, cell):
+        """All the results of a cell: of its seeds, and on every split."""
         cfg = self.configuration(cell)
-        return list(self._found.get(cfg.name, {}).values()) if cfg else []
+        return self._found.get(cfg.name, []) if cfg else []
+
+    def seeds(self, cell, split=None):
+        """The results of a cell on a split, one a seed; None: those that its training chose its network by."""
+        return _on(self.results(cell), split)
 
     def runs(self):
         """{name below the family, such as 'table2/h1' or 'study/h1_more': the results of its seeds}, in that order."""
-        return {name[len(self.family) + 1:]: list(seeds.values()) for name, seeds in sorted(self._found.items())}
+        runs = {name[len(self.family) + 1:]: _on(results) for name, results in sorted(self._found.items())}
+        return {name: seeds for name, seeds in runs.items() if seeds}
 
     def sources(self):
         """What each result is and where it is from, as Markdown; empty where there is none."""
-        lines = []
-        for name, seeds in sorted(self._found.items()):
-            for seed, result in sorted(seeds.items()):
-                epochs = result['config']['train']['epochs']
-                lines.append(f'- `{name}`, seed {seed}, at most {epochs} epochs, commit {str(result["commit"])[:7]}: '
-                             f'`{_shown(result["path"])}`')
+        lines = [_source(result) for _, results in sorted(self._found.items()) for result in results]
         return '### Sources\n\n' + '\n'.join(lines) + '\n' if lines else ''
+
+
+def _on(results, split=None):
+    return [result for result in results if result['split'] == (split or result['config']['data']['valid'])]
+
+
+def _source(result):
+    """A line of the sources: the run, how it differs from the experiment's file now, and its JSON."""
+    training = result['path'].with_name('result.json')
+    commit = (files.read_json(training) if training.exists() else result).get('commit')
+    path = EXPERIMENTS / f'{result["experiment"]}.yaml'
+    different = departures(result, _load(path)) if path.exists() else {}
+    return (f'- `{result["experiment"]}`, seed {result["seed"]}, at most {result["config"]["train"]["epochs"]} epochs, '
+            f'commit {str(commit)[:7]}: `{_shown(result["path"])}`'
+            + '; its file has now' * bool(different)
+            + ','.join(f' `{key}` {now!r} instead of {was!r}' for key, (was, now) in different.items()))
 
 
 def sections(found, data_set, section=Section):
@@ -77,8 +113,8 @@ def sections(found, data_set, section=Section):
 
     section: the class to make. The paper's family, which bears the data set's name, is there even without results.
     """
-    families = sorted({(_family(name), data) for data, names in found.items() for name, seeds in names.items()
-                       if cell(name) and any(one['config']['data']['set'] == data_set for one in seeds.values())})
+    families = sorted({(_family(name), data) for data, names in found.items() for name, results in names.items()
+                       if cell(name) and any(one['config']['data']['set'] == data_set for one in results)})
     papers = [pair for pair in families if pair[0] == data_set] or [(data_set, '')]
     return [section(family, data, found.get(data, {})) for family, data in dict.fromkeys(papers + families)]
 

@@ -28,7 +28,7 @@ def _ours(section, cell, method):
         return []
     backbone = f'{cfg.network.backbone.replace("resnet", "ResNet-")} ({" x ".join(map(str, cfg.input.size))})'
     tests = {}
-    for result in section.seeds(cell):
+    for result in section.results(cell):
         tests.setdefault((result['split'], result['boxes']), []).append(result)
     rows = []
     for (split, boxes), seeds in tests.items():

@@ -134,8 +134,8 @@ def table6(section):
         label = paper.NAMES.get(name.rpartition('/')[2], name)
         rows.append([f'{label}, paper' if label != name else name, *(f'{value:.1f}' for value in values)])
         if label != name:
-            ours = [result for result in section.seeds(name) if result['split'] == 'test']
-            scores = [*ours[0]['joints'].values(), ours[0]['PCKh@0.5']] if ours else [None] * 8
+            ours = section.seeds(name, 'test')
+            scores = [ours[0]['joints'].get(group) for group in GROUPS] + [ours[0]['PCKh@0.5']] if ours else [None] * 8
             rows.append([f'{label}, ours', *(NOT_RUN if value is None else f'{value:.1f}' for value in scores)])
     return '### Table 6: PCKh@0.5 on the test split\n\n' + markdown(['', *GROUPS, 'Mean'], rows)
 
@@ -146,7 +146,7 @@ def table7(section):
         label = paper.NAMES.get(name.rpartition('/')[2], name)
         rows.append([f'{label}, paper' if label != name else name, f'{score}', size, f'{mega}M', f'{giga}G'])
         if label != name:
-            ours = [result for result in section.seeds(name) if result['split'] == 'test']
+            ours = section.seeds(name, 'test')
             counted = section.complexity(name)
             rows.append([f'{label}, ours', f'{ours[0]["PCKh@0.5"]:.1f}' if ours else NOT_RUN,
                          ' x '.join(map(str, section.configuration(name).input.size)), counted[1], counted[0]])

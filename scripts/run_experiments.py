@@ -4,7 +4,8 @@
 
 What a training writes is in OUT, from which an interrupted one goes on; its configuration, log and scores are copied to
 RESULTS/<experiment>, those of another seed than 0 to RESULTS/seed<N>/<experiment>. Experiments that are there already
-are left out, and one that fails does not keep the next ones from running.
+are left out, but for an error where they are of other data or another configuration; one that fails does not keep the
+next ones from running.
 """
 import sys
 from pathlib import Path
@@ -24,16 +25,27 @@ KEPT = (experiment.CONFIG, trainer.LOG, experiment.RESULT, results.RESULT)      
 
 def train_and_keep(path, seed, args):
     """Train one experiment with a seed, unless its results are kept already, and keep them."""
-    cfg = config.load(path)
+    overrides = [*args.overrides, f'train.seed={seed}']
+    cfg = config.load(path, overrides)
     part = Path(f'seed{seed}') if seed else Path()
     kept = args.results / part / cfg.name
     if (kept / results.RESULT).exists():
+        check_same(kept / results.RESULT, cfg, args.data)
         print(f'{cfg.name}, seed {seed}: {kept / results.RESULT} is there', flush=True)
         return
     PROGRAMS[cfg.data.set](['--cfg', str(path), '--data', args.data, '--out', str(args.out / part), '--resume',
-                            *(option for value in (*args.overrides, f'train.seed={seed}') for option in ('--set', value))])
+                            *(option for value in overrides for option in ('--set', value))])
     for name in KEPT:
         files.write_text(kept / name, (experiment.run_folder(args.out / part, cfg) / name).read_text())
+
+
+def check_same(path, cfg, data):
+    """InputError if a kept result is of other data or of another configuration than it would be now."""
+    result = results.read(path)
+    if result['data'] != experiment.data_name(data):
+        raise InputError(f'{path}: is on {result["data"]}, not on {experiment.data_name(data)}; use another --results')
+    for key, (was, now) in results.departures(result, cfg).items():
+        raise InputError(f'{path}: has {key} {was!r}, not {now!r}; move it away, or use another --results')
 
 
 def seeds(text):

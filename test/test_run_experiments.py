@@ -24,7 +24,8 @@ def test_every_experiment_is_kept_once_with_its_seeds(tiny_data, yamls, tmp_path
                '--seeds', '0,2', *map(str, yamls)]
     run_experiments.main(options)
     found = results.collect([tmp_path / 'kept'])['tiny']
-    assert {name: sorted(seeds) for name, seeds in found.items()} == {'tiny/table2/h1': [0, 2], 'tiny/table2/r1': [0, 2]}
+    assert {name: [one['seed'] for one in seeds] for name, seeds in found.items()} == {
+        'tiny/table2/h1': [0, 2], 'tiny/table2/r1': [0, 2]}
     losses = []
     for folder in ('tiny/table2/h1', 'seed2/tiny/table2/h1'):
         assert {path.name for path in (tmp_path / 'kept' / folder).iterdir()} == set(run_experiments.KEPT)
@@ -33,6 +34,11 @@ def test_every_experiment_is_kept_once_with_its_seeds(tiny_data, yamls, tmp_path
     capfd.readouterr()
     run_experiments.main([*options, '--out', str(tmp_path / 'nowhere')])
     assert not (tmp_path / 'nowhere').exists() and capfd.readouterr().out.count(' is there') == 4
+    for change, message in ((['--set', 'train.epochs=2'], 'has train.epochs 1, not 2'),
+                            (['--data', str(tmp_path)], f'is on tiny, not on {tmp_path.name}')):
+        with pytest.raises(InputError, match='4 of 4 failed'):
+            run_experiments.main([*options, *change])
+        assert capfd.readouterr().err.count(message) == 4
 
 
 def test_one_that_fails_leaves_the_others(tiny_data, yamls, tmp_path):

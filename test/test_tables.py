@@ -99,7 +99,7 @@ def test_table_8_has_the_papers_rows_and_ours(root, written):
 
 
 def test_results_with_other_boxes_are_another_row(root, written):
-    text = written(coco_result(root, 50.0), coco_result(root, 40.0, boxes='detections.json', seed=1))
+    text = written(coco_result(root, 50.0), coco_result(root, 40.0, boxes='detections.json'))
     rows = [line for line in text.splitlines() if line.startswith('| I1, ours |')]
     assert [line.split('|')[3:5] for line in rows[-2:]] == [[' val2017, annotated boxes ', ' 50.0 '],
                                                           [' val2017, detections.json ', ' 40.0 ']]
@@ -134,6 +134,26 @@ def test_data_sets_are_kept_apart_and_the_papers_setting_says_what_is_not_run(ro
     assert row(text, 'H1', 'cpu/mpii on drawings')[0] == '100.0 / 100.0 / 90.2'
     assert row(text, 'H1', 'mpii')[0] == 'not run'
     assert row(text, 'MS-I1, ours', 'mpii')[-1] == 'not run'
+
+
+@pytest.mark.parametrize('order', [1, -1])
+def test_the_servers_answer_stands_beside_the_result_of_the_training(root, written, order):
+    """It has no decodings, and its joints may be in any order."""
+    trained = {**result(root, 'table2/i1', 0.2), 'experiment': 'mpii/table6/i1'}
+    answer = {key: value for key, value in {**trained, 'split': 'test', 'PCKh@0.5': 50.0}.items() if key != 'decodings'}
+    answer['joints'] = {group: number for number, group in reversed(list(enumerate(answer['joints'])))}
+    text = written(*[trained, answer][::order])
+    assert row(text, 'I1, ours', 'mpii') == [*(f'{number}.0' for number in range(7)), '50.0']
+    assert row(text, '`table6/i1`', 'mpii')[-1] == '100.0 / 0.0 / 60.8'
+
+
+def test_the_sources_say_where_a_result_is_not_as_its_file(root, written, tmp_path):
+    one = result(root, 'table2/h1', 0.2)
+    one['config']['train'].update(dtype='bfloat16', seed=3)
+    files.make_folder(tmp_path / 'in/0')
+    files.write_json(tmp_path / 'in/0/result.json', {'commit': '1234567890', 'last': one})
+    line, = [line for line in written(one).splitlines() if line.startswith('- `cpu/mpii/table2/h1`')]
+    assert 'commit 1234567:' in line and line.endswith('; its file has now `train.dtype` \'float32\' instead of \'bfloat16\'')
 
 
 def test_complexity_is_counted(written, root):
