@@ -18,7 +18,7 @@ from common.trainer import STATE
 # What a training leaves in its folder: at its start, and when it has finished.
 CONFIG, ABOUT, RESULT, PICTURE = 'config.yaml', 'run.json', 'result.json', 'predictions.jpg'
 # The keys that may change when a run is resumed.
-RESUMED_WITH = ('train.epochs', 'train.patience', 'train.drops', 'train.rates')
+RESUMED_WITH = ('train.epochs', 'train.patience', 'train.drops', 'train.rates', 'test.batch_size')
 
 
 def add_configuration_options(parser, default=None):
@@ -67,7 +67,7 @@ def check_outputs(args):
     if args.picture:
         visualise.check_suffix(args.picture)
     for path in filter(None, (args.save, args.json, args.picture)):
-        files.make_folder(Path(path).resolve().parent)
+        files.check_output(path)
 
 
 def parser(description):
@@ -161,7 +161,7 @@ def train(args, cfg, joints, prepare):
                          '--out starts anew')
     chain = _chain(cfg, args.overrides)
     for run in chain:
-        _check_same_run(run_folder(args.out, run), run, args)
+        _check_same_run(run_folder(args.out, run), run, args, goes_on=run is cfg)
     rank, workers = runtime.shard(store)
     folders, start = [], None
     for run in chain:
@@ -213,8 +213,11 @@ def _chain(cfg, overrides):
     return chain
 
 
-def _check_same_run(folder, cfg, args):
-    """InputError if the folder holds a run on other data, or of a configuration that a resumed run cannot change."""
+def _check_same_run(folder, cfg, args, goes_on):
+    """InputError if the folder holds a run on other data, or of a configuration that a resumed run cannot change.
+
+    One that is only started from, if it is finished, may have been tested in another way.
+    """
     if not (folder / STATE).exists():
         return
     try:
@@ -224,9 +227,19 @@ def _check_same_run(folder, cfg, args):
         raise InputError(f'{folder}: holds a run that cannot be resumed: {error}') from None
     if data != data_name(args.data):
         raise InputError(f'{folder}: holds a run on {data}, not on {data_name(args.data)}; use another --out')
+    goes_on = goes_on or not (folder / RESULT).exists()
     for key, (before, now) in changed.items():
-        if key not in RESUMED_WITH and not key.startswith('test.'):
+        if key not in (*RESUMED_WITH, *_idle(cfg)) and (goes_on or not key.startswith('test.')):
             raise InputError(f'{folder}: holds a run with {key} {before!r}, not {now!r}; use another --out')
+
+
+def _idle(cfg):
+    """The keys that change nothing in a run and its scores, because the loss or decoding they are of is not used."""
+    keys = {'network.beta': cfg.loss.joint != 'none' or cfg.test.decode in ('integral', 'local'),
+            'loss.joint_weight': cfg.loss.joint != 'none', 'loss.heatmap_weight': cfg.loss.heatmap != 'none',
+            'loss.sigma': cfg.loss.heatmap == 'mse', 'loss.radius': cfg.loss.heatmap == 'binary',
+            'loss.negatives': cfg.loss.heatmap == 'binary', 'test.window': cfg.test.decode == 'local'}
+    return [key for key, used in keys.items() if not used]
 
 
 def data_name(folder):

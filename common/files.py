@@ -19,14 +19,24 @@ def make_folder(path):
     return path
 
 
+def check_output(path):
+    """InputError where `path` could not be written: said before hours of work, not after."""
+    path = Path(path)
+    if os.path.isdir(path):
+        raise InputError(f'{path}: is a folder; expected the name of a file to write')
+    make_folder(path.resolve().parent)
+
+
 @contextmanager
 def replacing(path):
     """Yield a temporary name beside `path`, renamed to `path` on success and removed on failure.
 
-    The previous file stays whole until the new one is on the disk. A full disk or an unwritable folder is an
-    InputError that names `path`.
+    The previous file stays whole until the new one is on the disk; a link stays one. A full disk, an unwritable folder
+    or something else than a file in the place is an InputError that names `path`.
     """
-    path = Path(path)
+    path = Path(path).resolve()
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f'{path}: cannot be written (it is no file)')
     make_folder(path.parent)
     temporary = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
     try:

@@ -17,6 +17,7 @@ from common.errors import InputError
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')      # of photographs in a folder
 FORMATS = ('JPEG', 'PNG', 'BMP', 'WEBP', 'TIFF', 'GIF')
 MOST_PIXELS = 1 << 26                         # 200 MB as BGR, and 400 MB more while a progressive JPEG is decoded
+LONGEST = 32766                               # side of what OpenCV warps
 Image.MAX_IMAGE_PIXELS = None                 # Pillow's own limit, which is higher, warns on stderr
 
 # The loader works on many images at once; threads within one image would only get in each other's way.
@@ -58,8 +59,9 @@ def read_image(path, step=1.0):
             raise InputError(f'{path}: this JPEG is truncated ({len(data)} bytes); fetch it again')
         reduction = max(r for r in _FLAGS if r <= max(step, 1))
     width, height = _size(data)
-    if width * height > MOST_PIXELS:
-        raise InputError(f'{path}: an image of {width} x {height} pixels; at most {MOST_PIXELS} are decoded')
+    if width * height > MOST_PIXELS or max(width, height) > LONGEST:
+        raise InputError(f'{path}: an image of {width} x {height} pixels; at most {MOST_PIXELS} are decoded, and '
+                         f'{LONGEST} of a side')
     image = None
     if width:
         with suppress(cv2.error):

@@ -64,8 +64,10 @@ def confidence(heatmaps, beta, window):
 
 
 def pictured(cfg, heatmaps):
-    """The maps (B, K, H, W) to look at: of an integral network the normalised ones (Eq. 5), of another H itself."""
-    return heatmaps if cfg.loss.joint == 'none' else normalised(heatmaps, cfg.network.beta)
+    """The maps (B, K, H, W) to look at: of H1 H itself, of H3 its probabilities, of others the normalised H (Eq. 5)."""
+    if cfg.loss.joint == 'none' and cfg.loss.heatmap != 'softmax':
+        return heatmaps if cfg.loss.heatmap == 'mse' else 1 / (1 + np.exp(-heatmaps))
+    return normalised(heatmaps, cfg.network.beta)
 
 
 def predict(cfg, net, loader, contexts, flip_pairs, title):

@@ -1,11 +1,10 @@
 """An exported network, run by onnxruntime in the place of MXNet's."""
 import json
-import os
 
 import mxnet as mx
 import numpy as np
 
-from common import files
+from common import files, runtime
 from common.errors import InputError
 
 try:
@@ -82,7 +81,7 @@ def _session(path):
     """onnxruntime's session of a file."""
     onnxruntime.set_default_logger_severity(4)                                 # a bad file is reported once, by us
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = int(os.environ['OMP_NUM_THREADS'])
+    options.intra_op_num_threads = runtime.threads()
     content = files.read_bytes(path)
     try:                                      # its fallback prints, and tries the same once more
         return onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'], enable_fallback=0)

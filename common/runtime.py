@@ -48,6 +48,12 @@ def use_available_cores():
     os.environ.setdefault('OMP_NUM_THREADS', str(available_cores()))
 
 
+def threads():
+    """How many threads OpenMP takes outside of nested regions, by OMP_NUM_THREADS (such as 4, or 4,2)."""
+    first = os.environ.get('OMP_NUM_THREADS', '').partition(',')[0].strip()
+    return int(first) if first.isdigit() and int(first) else available_cores()
+
+
 def hide_pytorch():
     """Let no library find PyTorch in this process, unless the program has imported it itself.
 

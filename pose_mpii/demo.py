@@ -51,11 +51,29 @@ label: a file's name or a frame's number; image: RGB uint8 (H, W, 3); box: (cx, 
 
 # --- images in -----------------------------------------------------------------------------------------------------
 
-def read_photographs(paths):
-    """Yield (name, RGB image) of each file, upright as a viewer shows it; InputError as `images.read_image`."""
+def read_photograph(path):
+    """(name, RGB image) of a file, upright as a viewer shows it; InputError as `images.read_image`."""
+    read_image(path)                          # says what is wrong with a file, but leaves it lying on its side
+    return path.name, cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+
+
+def read_folder(folder, box, size):
+    """Yield `read_photograph` of each photograph in a folder, but for those that fail, or that the box is not of.
+
+    Each of these is a warning; all of them are an InputError.
+    """
+    paths, used = find_photographs(folder), 0
     for path in paths:
-        read_image(path)                      # says what is wrong with a file, but leaves it lying on its side
-        yield path.name, cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        try:
+            name, image = read_photograph(path)
+            crop_box(box, image.shape, size)
+        except InputError as error:
+            print(f'warning: left out: {path.name}: {error}', file=sys.stderr)
+            continue
+        used += 1
+        yield name, image
+    if not used:
+        raise InputError(f'{folder}: none of its {len(paths)} photographs can be used')
 
 
 def open_video(path):
@@ -217,8 +235,10 @@ def check_outputs(args, cfg, given):
             raise InputError(f'--heatmaps {args.heatmaps}: is for a single photograph')
         if cfg.network.head == 'regression':
             raise InputError(f'--heatmaps {args.heatmaps}: {cfg.name} is a regression network, which has none')
-    for path in filter(None, (args.out, args.json, args.heatmaps)):
-        files.make_folder(Path(path).resolve().parent)
+    if given == 'folder':
+        files.make_folder(out.resolve().parent)
+    for path in filter(None, (given != 'folder' and out, args.json, args.heatmaps)):
+        files.check_output(path)
 
 
 def main(argv=None):
@@ -244,7 +264,7 @@ def main(argv=None):
     if given == 'video':
         images, rate = open_video(source)
     else:
-        images = read_photographs(find_photographs(source) if given == 'folder' else [source])
+        images = read_folder(source, box, cfg.input.size) if given == 'folder' else [read_photograph(source)]
     contexts = runtime.contexts(args.gpus, args.cpus)
     net = experiment.load_network(cfg, len(JOINTS), args.params, contexts)
     records = []

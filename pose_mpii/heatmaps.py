@@ -5,8 +5,8 @@
         --network experiments/mpii/table2/i1.yaml output/mpii/table2/i1/best.params
 
 A row a joint; for each person the photograph, with the annotated joint where there is one, and the heat map of each
-network. Of an integral network the normalised map is shown (Eq. 5: softmax of beta H, whose expectation is the joint),
-of another one H itself; each map's own maximum gets the full colour.
+network. Of an integral network and of H2 the normalised map is shown (Eq. 5: softmax of beta H, whose expectation is
+the joint), of H1 H itself, of H3 its sigmoid; each map's own maximum gets the full colour.
 """
 import sys
 from pathlib import Path
@@ -63,7 +63,7 @@ def main(argv=None):
     parser.add_argument('--out', required=True, metavar='PNG', help='the picture to write')
     args = parser.parse_args(argv)
     visualise.check_suffix(args.out)
-    files.make_folder(Path(args.out).resolve().parent)
+    files.check_output(args.out)
     unknown = [name for name in args.joints.split(',') if name not in JOINTS]
     if unknown:
         raise InputError(f'--joints: unknown joint {unknown[0]!r}; there are {", ".join(JOINTS)}')

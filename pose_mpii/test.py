@@ -13,6 +13,7 @@ if not __package__:                           # run as a file: make the project'
 
 from common import experiment, files, results, runtime, visualise
 from common.cli import run
+from common.errors import InputError
 from common.inference import predict
 from pose_mpii import paper
 from pose_mpii.dataset import load_samples
@@ -35,14 +36,18 @@ def test(cfg, params, data, split, contexts, json=None, picture=None, save=None)
     """Predict a split with the parameters of a file and, where there is ground truth, print the scores.
 
     Files to write, if given: `json` with the result of the configured decoding (`pckh.pckh`), those of all decodings
-    under 'decodings' and where it is from (`experiment.provenance`), not for the split `test`, which has no truth;
-    `picture` and `save` with the configured decoding's predictions (`layout.save_predictions`).
+    under 'decodings' and where it is from (`experiment.provenance`); `picture` and `save` with the configured
+    decoding's predictions (`layout.save_predictions`). InputError where there is nothing to score or no file to write.
     """
+    if split == 'test' and (json or not (save or picture)):
+        raise InputError(f'--split {split}: has no ground truth to score; --save writes the predictions')
     samples = load_samples(data, split)
     truth = None if split == 'test' else read_ground_truth(ground_truth_file(data, split), len(samples))
     net = experiment.load_network(cfg, len(JOINTS), params, contexts)
     predictions, scores = score(cfg, net, experiment.ordered_loader(cfg, samples), truth, contexts, 'test')
     chosen = predictions[cfg.test.decode]
+    if save:
+        save_predictions(save, chosen + 1)
     if scores:
         print(f'\n{cfg.name} by {cfg.test.decode} on {data}, {split}; the paper: ResNet-50 at 256 x 256 on MPII')
         print(format_table(scores[cfg.test.decode], paper.SCORES.get(results.cell(cfg.name))))
@@ -52,8 +57,6 @@ def test(cfg, params, data, split, contexts, json=None, picture=None, save=None)
                                 **experiment.provenance(cfg, data, split)})
     if picture:
         visualise.save(picture, visualise.predictions(samples, chosen, LIMBS, SIDES))
-    if save:
-        save_predictions(save, chosen + 1)
 
 
 def main(argv=None):

@@ -2,13 +2,18 @@
 # Makes .venv in the project's folder with everything the project needs. Does nothing where that is done already.
 #   sh scripts/setup.sh          to train and test
 #   sh scripts/setup.sh test     what the tests need, too; likewise export and benchmark (setup.py: extras_require)
-# PYTHON=/path/to/python3.x chooses the interpreter; MXNET_PACKAGE=mxnet-cu112==1.9.1 chooses the wheel of MXNet.
+# PYTHON=/path/to/python3.x chooses the interpreter; MXNET_PACKAGE=mxnet-cu112==1.9.1 chooses the wheel of MXNet, which
+# later calls keep.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 extra=${1:-}
 mark=$root/.venv/complete${extra:+-$extra}
 chosen=${PYTHON:-}${MXNET_PACKAGE:-}           # a choice makes the environment anew
 if [ -z "$chosen" ] && [ -e "$mark" ] && [ "$mark" -nt "$root/setup.py" ]; then exit 0; fi
+
+package=$root/.venv/mxnet-package              # the wheel that was chosen
+if [ -z "${MXNET_PACKAGE:-}" ] && [ -e "$package" ]; then MXNET_PACKAGE=$(cat "$package"); fi
+wanted=${MXNET_PACKAGE:-}
 
 fits='import sys, venv, ensurepip; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 11))'
 if [ -n "${PYTHON:-}" ]; then set -- "$PYTHON"; else set -- python3.11 python3.10 python3.9 python3.8 python3 python; fi
@@ -34,6 +39,7 @@ export MXNET_PACKAGE=${MXNET_PACKAGE:-mxnet==1.9.1}
 echo "Setting up $root/.venv with $("$python" --version) and $MXNET_PACKAGE" >&2
 venv=$root/.venv/bin/python
 if [ -n "$chosen" ] || ! "$venv" -m pip --version >/dev/null 2>&1; then "$python" -m venv --clear "$root/.venv"; fi
+if [ -n "$wanted" ]; then echo "$wanted" >"$package"; fi
 "$venv" -m pip install --quiet --disable-pip-version-check --editable "$root${extra:+[$extra]}"
 
 if ! "$venv" -c 'import cv2' 2>/dev/null; then          # a server without libGL
@@ -43,6 +49,7 @@ if ! "$venv" -c 'import cv2' 2>/dev/null; then          # a server without libGL
     "$venv" -c 'import cv2'
 fi
 if ! "$venv" -c 'import mxnet'; then
+    rm -f "$root"/.venv/complete*
     echo "error: MXNet does not load (see above). On Debian and Ubuntu: apt-get install libgomp1 libquadmath0; a CUDA
 wheel needs that CUDA's runtime libraries; MXNET_PACKAGE=mxnet==1.9.1 sh scripts/setup.sh takes the CPU's" >&2
     exit 2

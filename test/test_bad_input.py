@@ -117,6 +117,14 @@ def test_an_unwritable_output_is_named_before_anything_is_computed(refused, tiny
     assert refused(train.main, '--out', tmp_path / 'file', '--data', tiny_data).startswith(str(tmp_path / 'file'))
 
 
+def test_predictions_that_no_file_would_hold(refused, data, tmp_path):
+    shutil.copy(data / 'annot/valid.json', data / 'annot/test.json')
+    for options in ([], ['--json', tmp_path / 'x.json']):
+        assert refused(test.main, '--data', data, '--split', 'test', *options) == \
+            '--split test: has no ground truth to score; --save writes the predictions'
+    assert 'is a folder' in refused(test.main, '--data', data, '--json', tmp_path)
+
+
 def test_an_unknown_key_in_a_file_is_named(refused, experiments, tmp_path):
     path = tmp_path / 'mine.yaml'
     path.write_text(f'base: {experiments}/h1.yaml\nnetwork: {{backbon: resnet50}}')

@@ -15,7 +15,7 @@ METHODS = ('h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar')
 BFLOAT16 = ['--set', 'train.dtype=bfloat16']
 
 
-@pytest.fixture(scope='module', autouse=True)
+@pytest.fixture(scope='module')
 def possible():
     try:
         bfloat16.require([mx.cpu()])
@@ -36,6 +36,7 @@ def gradients(cfg, batch, dtype):
                               if parameter.grad_req != 'null'}
 
 
+@pytest.mark.usefixtures('possible')
 @pytest.mark.parametrize('method, more', [*((method, []) for method in METHODS), ('h1', ['train.freeze_bn=true']), (
     'i1', ['network.stages=2', 'network.deconvolutions=2'])])
 def test_losses_and_gradients_are_nearly_those_of_float32(tiny_data, method, more):
@@ -50,6 +51,7 @@ def test_losses_and_gradients_are_nearly_those_of_float32(tiny_data, method, mor
         assert np.linalg.norm(other) == pytest.approx(np.linalg.norm(one), rel=0.2), name
 
 
+@pytest.mark.usefixtures('possible')
 def test_parameters_first_and_last_layers_are_in_float32(tiny_data):
     cfg = config.load(experiment_file('i1'), SMALL)
     net = experiment.network(cfg, len(JOINTS), [mx.cpu()])
@@ -65,6 +67,7 @@ def test_parameters_first_and_last_layers_are_in_float32(tiny_data):
     assert not any(name.startswith(('integral', 'poseloss', 'gaussianloss')) for name in narrow)
 
 
+@pytest.mark.usefixtures('possible')
 def test_a_run_is_resumed_bit_for_bit(tiny_data, tmp_path):
     for out, epochs in (('whole', 2), ('resumed', 1), ('resumed', 2)):
         run('h1', tiny_data, tmp_path / out, *BFLOAT16, '--cpus', '2', '--set', f'train.epochs={epochs}', '--resume')

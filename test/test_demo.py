@@ -110,6 +110,15 @@ def test_an_integral_networks_map_has_its_joint_as_expectation(experiments):
     np.testing.assert_array_equal(inference.pictured(h1, maps), maps)
 
 
+@pytest.mark.parametrize('method, top', [('h2', 1), ('h3', 0.5)])
+def test_the_maps_to_look_at_are_probabilities_of_h2_and_h3(experiments, method, top):
+    cfg = config.load(experiments / f'{method}.yaml', TINY)
+    maps = np.full((1, 1, 8, 8), -40.0)
+    maps[..., 3, 5] = 0                       # by H3's loss; H2's is the same for any constant added
+    shown = inference.pictured(cfg, maps)
+    assert shown[0, 0, 3, 5] == pytest.approx(top) and (np.delete(shown, 3 * 8 + 5) < 1e-9).all()
+
+
 # --- the program ---------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize('network, flip', [('h1', False), ('h1', True), ('r1', False)])
@@ -158,6 +167,22 @@ def test_a_folder(shown, photograph, tmp_path):
     assert rgb(out / 'c.bmp.png').shape == (96, 94, 3)
 
 
+def test_what_cannot_be_used_in_a_folder_is_left_out_with_a_warning(shown, photograph, tmp_path, capfd):
+    folder, out, found = tmp_path / 'in', tmp_path / 'out', tmp_path / 'found.json'
+    folder.mkdir()
+    (folder / 'a.jpg').write_text('no picture')
+    cv2.imwrite(str(folder / 'b.jpg'), cv2.imread(str(photograph))[:, :20])
+    (folder / 'c.jpg').write_bytes(photograph.read_bytes())
+    shown(folder, '--out', out, '--json', found, '--box', '30,0,60,96')
+    assert [path.name for path in out.iterdir()] == ['c.jpg']
+    assert [entry['image'] for entry in json.loads(found.read_text())] == ['c.jpg']
+    warnings = [line for line in capfd.readouterr().err.splitlines() if 'left out' in line]
+    assert len(warnings) == 2 and 'a.jpg: not an image' in warnings[0] and 'b.jpg: --box 30,0,60,96' in warnings[1]
+    (folder / 'c.jpg').unlink()
+    with pytest.raises(InputError, match='none of its 2 photographs can be used'):
+        shown(folder, '--out', out, '--box', '30,0,60,96')
+
+
 @pytest.mark.parametrize('suffix', ['.avi', '.mp4'])
 def test_a_video(shown, tmp_path, suffix):
     source, out, found = tmp_path / f'in{suffix}', tmp_path / f'out{suffix}', tmp_path / 'found.json'
@@ -196,6 +221,7 @@ def test_heat_maps_of_a_photograph(shown, photograph, tmp_path):
     ('good.jpg', ('--out', 'good.jpg'), '--out good.jpg: would overwrite what is read'),
     ('good.jpg', ('--out', 'text.txt/x.png'), 'text.txt: cannot create this folder'),
     ('good.jpg', ('--heatmaps', 'y.pdf'), 'y.pdf: pictures are written as'),
+    ('good.jpg', ('--json', 'empty'), 'empty: is a folder; expected the name of a file'),
     ('good.jpg', ('--box', '1,2,3'), '--box 1,2,3: expected x,y,w,h'),
     ('good.jpg', ('--box', 'a,2,3,4'), '--box a,2,3,4: expected x,y,w,h'),
     ('good.jpg', ('--box', ''), '--box : expected x,y,w,h'),

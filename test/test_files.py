@@ -90,6 +90,15 @@ def test_an_unwritable_place_is_named(tmp_path, name):
     assert sorted(os.listdir(tmp_path)) == ['file', 'folder'] and not os.listdir(tmp_path / 'folder')
 
 
+def test_a_link_stays_one_and_what_is_no_file_stays_what_it_is(tmp_path):
+    (tmp_path / 'link').symlink_to(tmp_path / 'folder' / 'target')
+    write_text(tmp_path / 'link', 'x')
+    assert (tmp_path / 'link').is_symlink() and (tmp_path / 'folder' / 'target').read_text() == 'x'
+    os.mkfifo(tmp_path / 'fifo')
+    assert 'it is no file' in fails(write_text, tmp_path / 'fifo', 'x')
+    assert (tmp_path / 'fifo').is_fifo()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason='root may write anywhere')
 def test_a_folder_without_permission_is_named(tmp_path):
     folder = make_folder(tmp_path / 'folder')

@@ -203,6 +203,11 @@ def test_an_image_that_claims_to_be_huge_is_not_decoded(tmp_path, side):
         assert fails(images.read_image, path, 8.0).startswith(f'{path}: an image of {side} x {side} pixels; at most ')
 
 
+def test_a_side_that_opencv_cannot_warp_is_not_decoded(tmp_path):
+    cv2.imwrite(str(tmp_path / 'long.png'), np.zeros((2, 40000, 3), np.uint8))
+    assert fails(images.read_image, tmp_path / 'long.png', 8.0).endswith('and 32766 of a side')
+
+
 # --- no pickle -----------------------------------------------------------------------------------------------------
 
 def test_nothing_unpickles_or_evaluates(root):

@@ -52,6 +52,12 @@ def test_importing_common_sets_openmps_threads_unless_the_user_did():
     assert python(code, OMP_NUM_THREADS='7') == '7 False'
 
 
+@pytest.mark.parametrize('value, expected', [('4', 4), ('4,2', 4), ('', None), ('0', None), ('x', None)])
+def test_threads_are_the_first_of_openmps_numbers(monkeypatch, value, expected):
+    monkeypatch.setenv('OMP_NUM_THREADS', value)
+    assert runtime.threads() == (expected or runtime.available_cores())
+
+
 def test_hyper_threads_of_a_core_count_once(machine):
     machine(range(8), siblings=lambda cpu: f'{cpu % 4},{cpu % 4 + 4}')
     assert runtime.available_cores() == 4

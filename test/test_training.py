@@ -142,7 +142,7 @@ def test_an_earlier_run_is_not_overwritten(tiny_data, tmp_path, capsys):
     assert (folder(tmp_path, 'h1') / 'last.state').read_bytes() == before
 
 
-@pytest.mark.parametrize('change', ['data', 'train.batch_size=5', 'network.beta=3', 'train.dtype=bfloat16'])
+@pytest.mark.parametrize('change', ['data', 'train.batch_size=5', 'augment.rotation=3', 'train.dtype=bfloat16'])
 def test_a_run_is_not_resumed_with_other_data_or_another_configuration(tiny_data, tmp_path, change, monkeypatch):
     monkeypatch.setattr(bfloat16, 'CPUINFO', tmp_path / 'cpuinfo')             # not what keeps it from being resumed
     run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
@@ -154,6 +154,18 @@ def test_a_run_is_not_resumed_with_other_data_or_another_configuration(tiny_data
     with pytest.raises(InputError, match='holds a run'):                       # nor does I1 start from it
         run('i1', data, tmp_path, '--set', 'train.epochs=1', *more)
     assert before == {path.name: path.read_bytes() for path in folder(tmp_path, 'h1').iterdir() if path.is_file()}
+
+
+def test_what_changes_nothing_in_h1_leaves_it_as_it_is_when_i1_starts(tiny_data, tmp_path):
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    before = (folder(tmp_path, 'h1') / 'last.state').read_bytes()
+    sets = [option for value in ('train.epochs=1', 'loss.joint_weight=10', 'network.beta=5', 'test.flip=true')
+            for option in ('--set', value)]
+    run('i1', tiny_data, tmp_path, *sets)
+    assert (folder(tmp_path, 'h1') / 'last.state').read_bytes() == before
+    for change in ('loss.joint_weight=2', 'network.beta=3', 'test.flip=false', 'test.decode=local'):   # they do in I1
+        with pytest.raises(InputError, match=change.partition('=')[0]):
+            run('i1', tiny_data, tmp_path, *sets, '--resume', '--set', change)
 
 
 def test_overrides_reach_the_first_phase_but_for_what_tells_the_phases_apart():

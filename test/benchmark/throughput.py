@@ -1,6 +1,6 @@
 """How much of the training speed is left when batches come from JPEGs instead of memory.
 
-    python test/benchmark/throughput.py [--data DIR] [--cfg YAML] [--rounds 5] [--steps 15]
+    python test/benchmark/throughput.py [--data DIR] [--cfg YAML] [--rounds 5] [--steps 15] [--json FILE]
 
 Alternates stretches of the same training step, fed by the loader (decoding, cropping, augmenting) and fed with one
 cached batch; prints images/s of both and the median ratio. The sample is generated where no data is given.
@@ -15,9 +15,10 @@ from itertools import islice, repeat
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[0] = str(ROOT)
+sys.path.insert(1, str(ROOT))
 
-from common import config, experiment, runtime, trainer
+import compare
+from common import config, experiment, files, runtime, trainer
 from common.losses import PoseLoss
 from pose_mpii.sample import write_sample
 from pose_mpii.skeleton import JOINTS
@@ -41,6 +42,7 @@ def main():
     parser.add_argument('--cfg', default=str(ROOT / 'experiments/cpu/mpii/table2/i1.yaml'))
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--steps', type=int, default=15)
+    parser.add_argument('--json', metavar='FILE', help='write every round\'s figures')
     args = parser.parse_args()
     cfg = config.load(args.cfg)
     contexts = runtime.contexts()
@@ -58,14 +60,18 @@ def main():
         def step(batch):
             return trainer.train_step(graph, optimizer, batch, contexts)
         images_per_second(step, repeat(cached, 3))
-        ratios = []
+        rounds = []
         for number in range(args.rounds):
             with closing(loader.batches(number)) as batches:
                 loaded = images_per_second(step, islice(batches, args.steps))
             memory = images_per_second(step, repeat(cached, args.steps))
-            ratios.append(loaded / memory)
-            print(f'from JPEGs {loaded:6.1f} images/s, one cached batch {memory:6.1f}: {ratios[-1]:.3f}')
-    print(f'{cfg.name}, batch {cfg.train.batch_size}: {statistics.median(ratios):.1%} of the cached speed (median)')
+            rounds.append({'from JPEGs': loaded, 'one cached batch': memory, 'ratio': loaded / memory})
+            print(', '.join(f'{name} {value:.3f}' for name, value in rounds[-1].items()))
+    ratio = statistics.median(one['ratio'] for one in rounds)
+    print(f'{cfg.name}, batch {cfg.train.batch_size}: {ratio:.1%} of the cached speed (median)')
+    if args.json:
+        files.write_json(args.json, {'machine': compare.machine(runtime.threads()), 'experiment': cfg.name,
+                                     'images/s': rounds, 'ratio': ratio})
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
 """How training scales over worker processes of one machine (scripts/train_dist.sh), on generated drawings.
 
-    python test/benchmark/workers.py [--workers 1 2] [--rounds 3]
+    python test/benchmark/workers.py [--workers 1 2] [--rounds 3] [--json FILE]
 
 Prints the images per second of all workers together, the median of several epochs after the first, rounds alternating.
 """
@@ -13,8 +13,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(1, str(ROOT))
 
+import compare
+from common import files, runtime
 from pose_mpii.sample import write_sample
 
 RUN = 'cpu/mpii/table2/h1'
@@ -34,6 +36,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--workers', type=int, nargs='+', default=[1, 2])
     parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--json', metavar='FILE', help='write every round\'s figures')
     args = parser.parse_args()
     speeds = {workers: [] for workers in args.workers}
     with tempfile.TemporaryDirectory() as folder:
@@ -43,10 +46,13 @@ def main():
             for workers in args.workers:
                 speeds[workers].append(images_per_second(workers, folder / 'sample', folder / f'{workers}-{number}'))
                 print(f'{workers} workers: {speeds[workers][-1]:.1f} images/s', flush=True)
-    first = statistics.median(speeds[args.workers[0]])
-    for workers, values in speeds.items():
-        print(f'{workers} workers: median {statistics.median(values):.1f} images/s, '
-              f'{statistics.median(values) / first:.2f} times that of {args.workers[0]}')
+    medians = {workers: statistics.median(values) for workers, values in speeds.items()}
+    for workers, median in medians.items():
+        print(f'{workers} workers: median {median:.1f} images/s, {median / medians[args.workers[0]]:.2f} times that of '
+              f'{args.workers[0]}')
+    if args.json:
+        files.write_json(args.json, {'machine': compare.machine(runtime.threads()), 'experiment': RUN,
+                                     'images/s': speeds, 'medians': medians})
 
 
 if __name__ == '__main__':
