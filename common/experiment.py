@@ -16,7 +16,7 @@ from common.onnx_net import OnnxNet
 from common.trainer import STATE
 
 # What a training leaves in its folder: at its start, and when it has finished.
-CONFIG, ABOUT, RESULT, PICTURE = 'config.yaml', 'run.json', 'result.json', 'predictions.jpg'
+CONFIG, ABOUT, RESULT, PICTURE = 'config.yaml', 'run.json', results.TRAINING, 'predictions.jpg'
 # The keys that may change when a run is resumed.
 RESUMED_WITH = ('train.epochs', 'train.patience', 'train.drops', 'train.rates', 'test.batch_size')
 

@@ -10,7 +10,7 @@ from common.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = ROOT / 'experiments'
-RESULT = 'test.json'
+RESULT, TRAINING = 'test.json', 'result.json'              # of a test, and of the training beside it
 # What `experiment.provenance` writes into every one of them.
 PROVENANCE = ('experiment', 'data', 'split', 'commit', 'seed', 'config')
 # What makes it another result than the others.
@@ -98,7 +98,7 @@ def _on(results, split=None):
 
 def _source(result):
     """A line of the sources: the run, how it differs from the experiment's file now, and its JSON."""
-    training = result['path'].with_name('result.json')
+    training = result['path'].with_name(TRAINING)
     commit = (files.read_json(training) if training.exists() else result).get('commit')
     path = EXPERIMENTS / f'{result["experiment"]}.yaml'
     different = departures(result, _load(path)) if path.exists() else {}
