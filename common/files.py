@@ -34,7 +34,7 @@ def replacing(path):
     The previous file stays whole until the new one is on the disk; a link stays one. A full disk, an unwritable folder
     or something else than a file in the place is an InputError that names `path`.
     """
-    path = Path(path).resolve()
+    path = Path(os.path.realpath(path))
     if os.path.exists(path) and not os.path.isfile(path):
         raise InputError(f'{path}: cannot be written (it is no file)')
     make_folder(path.parent)

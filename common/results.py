@@ -43,6 +43,10 @@ def read(path):
     missing = [key for key in PROVENANCE if not isinstance(result, dict) or key not in result]
     if missing:
         raise InputError(f'{path}: has no "{missing[0]}"; expected a JSON that a training or test wrote')
+    sections = result['config']
+    if not (isinstance(result['seed'], int) and isinstance(sections, dict) and sections.keys() >= {'data', 'train'}
+            and all(isinstance(section, dict) for section in sections.values())):
+        raise InputError(f'{path}: its "seed" or "config" is none; expected a JSON that a training or test wrote')
     return {**result, 'path': path}
 
 
@@ -99,7 +103,8 @@ def _on(results, split=None):
 def _source(result):
     """A line of the sources: the run, how it differs from the experiment's file now, and its JSON."""
     training = result['path'].with_name(TRAINING)
-    commit = (files.read_json(training) if training.exists() else result).get('commit')
+    trained = files.read_json(training) if training.exists() else result
+    commit = trained.get('commit') if isinstance(trained, dict) else None
     path = EXPERIMENTS / f'{result["experiment"]}.yaml'
     different = departures(result, _load(path)) if path.exists() else {}
     return (f'- `{result["experiment"]}`, seed {result["seed"]}, at most {result["config"]["train"]["epochs"]} epochs, '

@@ -94,6 +94,8 @@ def test_a_link_stays_one_and_what_is_no_file_stays_what_it_is(tmp_path):
     (tmp_path / 'link').symlink_to(tmp_path / 'folder' / 'target')
     write_text(tmp_path / 'link', 'x')
     assert (tmp_path / 'link').is_symlink() and (tmp_path / 'folder' / 'target').read_text() == 'x'
+    (tmp_path / 'loop').symlink_to(tmp_path / 'loop')
+    fails(write_text, tmp_path / 'loop' / 'x', 'x')
     os.mkfifo(tmp_path / 'fifo')
     assert 'it is no file' in fails(write_text, tmp_path / 'fifo', 'x')
     assert (tmp_path / 'fifo').is_fifo()

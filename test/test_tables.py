@@ -222,3 +222,11 @@ def test_files_that_are_not_results_are_named(tmp_path):
         results.collect([tmp_path])
     with pytest.raises(InputError, match='no such folder'):
         results.collect([tmp_path / 'none'])
+
+
+@pytest.mark.parametrize('change', [{'seed': None}, {'config': []}, {'config': {'train': {}}},
+                                    {'config': {'data': 1, 'train': {}}}])
+def test_a_result_without_a_seed_or_a_configuration_is_named(root, tmp_path, change):
+    (tmp_path / 'test.json').write_text(json.dumps({**result(root, 'table2/h1', 0.2), **change}))
+    with pytest.raises(InputError, match=r'test.json: its "seed" or "config" is none'):
+        results.collect([tmp_path])
