@@ -121,6 +121,7 @@ SCHEMA = {
         'joint': one_of('l1', 'l2', 'none'),
         'heatmap_weight': number(0, above=True),
         'joint_weight': number(0, above=True),
+        'window': integer(0),                 # the joint loss's integral: cells to each side of the maximum; 0: all
         'sigma': number(0, above=True),       # H1: the Gaussian's standard deviation in cells
         'radius': number(0, above=True),      # H3: positives lie within this many pixels, for an input 256 wide
         'negatives': number(0, above=True),   # H3: random negatives for each positive
@@ -146,7 +147,7 @@ SCHEMA = {
 }
 
 # Keys younger than configurations that were saved, and what these meant.
-BEFORE = {'train.dtype': 'float32', 'test.stage': 0}
+BEFORE = {'train.dtype': 'float32', 'test.stage': 0, 'loss.window': 0}
 
 
 def load(path, overrides=()):
@@ -291,17 +292,22 @@ def _name(path):
 def _check_together(cfg):
     """What no single key can say."""
     regression = cfg.network.head == 'regression'
+    stride = 32 // 2 ** cfg.network.deconvolutions
+    nearest = stride / 2 ** 0.5 * 256 / cfg.input.size[0]      # half a cell's diagonal, as `loss.radius` counts it
     problems = {
         f'input.size {cfg.input.size}: both must be multiples of 32': any(n % 32 for n in cfg.input.size),
         'loss.heatmap and loss.joint are both none: there is nothing to learn':
             cfg.loss.heatmap == cfg.loss.joint == 'none',
         'network.head is regression: loss.heatmap must be none': regression and cfg.loss.heatmap != 'none',
+        'network.head is regression: loss.window must be 0': regression and cfg.loss.window > 0,
         'network.head is regression: test.decode must be regression': regression and cfg.test.decode != 'regression',
         'network.head is heatmap: test.decode cannot be regression':
             not regression and cfg.test.decode == 'regression',
         'network.stages > 1: needs network.head heatmap and network.deconvolutions 2 (conv3 and the heat maps, which '
         'are concatenated, have the same size then)':
             cfg.network.stages > 1 and (regression or cfg.network.deconvolutions != 2),
+        f'loss.radius {cfg.loss.radius:g}: some joints have no cell\'s centre that near; at least {nearest:.4g} for '
+        'input.size and network.deconvolutions': cfg.loss.heatmap == 'binary' and cfg.loss.radius < nearest,
         f'test.stage {cfg.test.stage}: network.stages is {cfg.network.stages}': cfg.test.stage > cfg.network.stages,
         'train.drops: must increase, and be one fewer than train.rates':
             bool(cfg.train.drops) and (sorted(set(cfg.train.drops)) != cfg.train.drops

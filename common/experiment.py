@@ -236,9 +236,10 @@ def _check_same_run(folder, cfg, args, goes_on):
 def _idle(cfg):
     """The keys that change nothing in a run and its scores, because the loss or decoding they are of is not used."""
     keys = {'network.beta': cfg.loss.joint != 'none' or cfg.test.decode in ('integral', 'local'),
-            'loss.joint_weight': cfg.loss.joint != 'none', 'loss.heatmap_weight': cfg.loss.heatmap != 'none',
-            'loss.sigma': cfg.loss.heatmap == 'mse', 'loss.radius': cfg.loss.heatmap == 'binary',
-            'loss.negatives': cfg.loss.heatmap == 'binary', 'test.window': cfg.test.decode == 'local'}
+            'loss.joint_weight': cfg.loss.joint != 'none', 'loss.window': cfg.loss.joint != 'none',
+            'loss.heatmap_weight': cfg.loss.heatmap != 'none', 'loss.sigma': cfg.loss.heatmap == 'mse',
+            'loss.radius': cfg.loss.heatmap == 'binary', 'loss.negatives': cfg.loss.heatmap == 'binary',
+            'test.window': cfg.test.decode == 'local'}
     return [key for key, used in keys.items() if not used]
 
 

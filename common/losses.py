@@ -8,6 +8,7 @@ joints, so that the mean over a batch does not depend on how the batch is spread
 from mxnet import gluon
 
 from common import grid
+from common.nets.integral import Integral
 
 
 def _positions(F, heatmaps):
@@ -93,7 +94,7 @@ class PoseLoss(gluon.HybridBlock):
     Inputs: the network's lists of heat maps and joints, true joints (B, K, 2) in input pixels, visible (B, K) of 0
     and 1, keys (B,). Returns two arrays (B,), weighted: the heat-map loss and the joint loss, each summed over stages
     and averaged over the K joints, 0 where the method has none. The joint loss is the L1 (or squared L2) distance in
-    widths of the input.
+    widths of the input; with `loss.window` that of the local integrals of the heat maps instead of the network's joints.
     """
 
     def __init__(self, cfg, stride, **kwargs):
@@ -108,6 +109,7 @@ class PoseLoss(gluon.HybridBlock):
             self.heatmap_loss = BinaryLoss(loss.radius * width / 256 / stride, loss.negatives)
         else:
             self.heatmap_loss = None
+        self.integral = Integral(stride, cfg.network.beta, loss.window) if loss.window else None
 
     def hybrid_forward(self, F, heatmaps, joints, target, visible, keys):
         nothing = F.zeros_like(keys)
@@ -117,6 +119,8 @@ class PoseLoss(gluon.HybridBlock):
             heatmap_loss = sum((self._over_joints(F, self.heatmap_loss(h, cells, keys), visible)
                                 for h in heatmaps), nothing)
         if self._loss.joint != 'none':
+            if self.integral:
+                joints = [self.integral(h) for h in heatmaps]
             joint_loss = sum((self._over_joints(F, self._distance(F, j, target), visible) for j in joints), nothing)
         return heatmap_loss * self._loss.heatmap_weight, joint_loss * self._loss.joint_weight
 

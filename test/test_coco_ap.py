@@ -117,7 +117,10 @@ def test_the_table_has_the_papers_columns_and_row():
 
 
 def test_the_papers_rows_are_in_its_text(shared):
-    text = next((shared.parent / 'paper').glob('*.txt')).read_text()
+    texts = list((shared.parent / 'paper').glob('*.txt'))
+    if not texts:
+        pytest.skip("needs the paper's text, ../shared/paper")
+    text = texts[0].read_text()
     for row in paper.TABLE8.values():
         assert '\t'.join(map(str, row[1:])) in text
 

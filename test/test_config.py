@@ -140,6 +140,9 @@ def test_wrong_types_and_impossible_values_are_quoted(write, key, value):
 
 @pytest.mark.parametrize('overrides, told', [
     (['input.size=[64, 48]'], 'multiples of 32'),
+    (['network.head=regression', 'loss.heatmap=none', 'loss.joint=l1', 'loss.window=1', 'test.decode=regression'],
+     'loss.window must be 0'),
+    (['loss.heatmap=binary', 'loss.radius=5.6'], 'loss.radius 5.6: some joints have no cell'),
     (['loss.heatmap=none'], 'nothing to learn'),
     (['network.head=regression', 'test.decode=regression', 'loss.joint=l1'], 'loss.heatmap must be none'),
     (['network.head=regression', 'loss.heatmap=none', 'loss.joint=l1'], 'test.decode must be regression'),

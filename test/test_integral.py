@@ -5,6 +5,7 @@ import pytest
 from mxnet import autograd
 
 from common import grid
+from common.decode import local_integral
 from common.nets.integral import Integral
 
 
@@ -41,18 +42,30 @@ def test_a_flat_map_gives_the_centre_of_the_input():
     np.testing.assert_allclose(joints, np.broadcast_to([(24 * 8 - 1) / 2, (32 * 8 - 1) / 2], (1, 2, 2)), atol=1e-4)
 
 
-def test_gradient_equals_finite_differences():
+@pytest.mark.parametrize('shape', [(2, 3, 16, 16), (1, 2, 7, 12), (2, 1, 3, 64)])
+def test_with_a_window_it_is_the_local_integral(shape):
+    heatmaps = np.random.default_rng(0).normal(size=shape).astype(np.float32)   # many maxima are near a border
+    layer = Integral(8, 3, window=2)
+    layer.hybridize()
+    expected = grid.to_pixels(local_integral(heatmaps, 3, 2), 8)
+    np.testing.assert_allclose(layer(mx.nd.array(heatmaps)).asnumpy(), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize('window', [0, 1])
+def test_gradient_equals_finite_differences(window):
+    def reference(maps):
+        return grid.to_pixels(local_integral(maps, 3, window), 8) if window else closed_form(maps, 8, 3)
     rng = np.random.default_rng(1)
     heatmaps, weights = rng.normal(size=(1, 2, 4, 5)).astype(np.float32), rng.normal(size=(1, 2, 2))
     data = mx.nd.array(heatmaps)
     data.attach_grad()
     with autograd.record():
-        value = (Integral(8, 3)(data) * mx.nd.array(weights)).sum()
+        value = (Integral(8, 3, window)(data) * mx.nd.array(weights)).sum()
     value.backward()
     expected = np.zeros(heatmaps.shape)
     for index in np.ndindex(heatmaps.shape):
         step = np.zeros(heatmaps.shape)
         step[index] = 1e-5
-        high, low = (closed_form(heatmaps.astype(np.float64) + sign * step, 8, 3) for sign in (1, -1))
+        high, low = (reference(heatmaps.astype(np.float64) + sign * step) for sign in (1, -1))
         expected[index] = ((high - low) * weights).sum() / 2e-5
     np.testing.assert_allclose(data.grad.asnumpy(), expected, rtol=1e-3, atol=1e-4)

@@ -5,6 +5,8 @@ import pytest
 from easydict import EasyDict
 from mxnet import autograd
 
+from common import grid
+from common.decode import local_integral
 from common.losses import BinaryLoss, GaussianLoss, PoseLoss, SoftmaxLoss
 
 B, K, H, W, STRIDE = 2, 3, 6, 8, 8
@@ -97,8 +99,8 @@ def test_binary_loss_draws_by_the_samples_key_alone(batch):
 
 def configuration(**loss):
     defaults = dict(heatmap='none', joint='none', heatmap_weight=1.0, joint_weight=1.0, sigma=1.5, radius=15.0,
-                    negatives=3.0)
-    return EasyDict(loss={**defaults, **loss}, input={'size': [W * STRIDE, H * STRIDE]})
+                    negatives=3.0, window=0)
+    return EasyDict(loss={**defaults, **loss}, network={'beta': 4.0}, input={'size': [W * STRIDE, H * STRIDE]})
 
 
 def pose_loss(cfg, heatmaps, joints, target, visible, keys):
@@ -119,6 +121,17 @@ def test_joint_loss(batch, kind, distance):
     expected = 2.5 * (distance((joints - target) / (W * STRIDE)) * visible).mean(axis=1)
     np.testing.assert_allclose(joint_loss, expected, rtol=1e-5)
     np.testing.assert_array_equal(heatmap_loss, 0)
+
+
+def test_joint_loss_of_the_local_integrals(batch):
+    heatmaps, cells, keys = batch
+    target, visible = grid.to_pixels(cells, STRIDE), np.ones((B, K), np.float32)
+    elsewhere = np.full((B, K, 2), 1e3, np.float32)                            # the network's own joints, unused then
+    _, joint_loss = pose_loss(configuration(joint='l1', window=1), [heatmaps, -heatmaps], [elsewhere] * 2, target,
+                              visible, keys)
+    found = [grid.to_pixels(local_integral(maps, 4.0, 1), STRIDE) for maps in (heatmaps, -heatmaps)]
+    expected = sum(np.abs(joints - target).sum(axis=2).mean(axis=1) for joints in found) / (W * STRIDE)
+    np.testing.assert_allclose(joint_loss, expected, rtol=1e-4)
 
 
 def test_stages_add_up_and_targets_are_drawn_at_the_joints_place(batch):

@@ -10,18 +10,30 @@ class Integral(gluon.HybridBlock):
     Softmax (Eq. 5) of `beta` times the heat map, then the expectation (Eq. 6). Only the marginal sums over rows and
     columns meet the coordinates, so no H x W x 2 products are made and not even the normalised map is written. The
     maximum is subtracted first: a map saturated at one cell gives exactly that cell's centre.
+
+    window: leave out the cells further than this from the maximum's row or column, as `decode.local_integral` does; 0
+    for none (the paper's).
     """
 
-    def __init__(self, stride, beta=1.0, **kwargs):
+    def __init__(self, stride, beta=1.0, window=0, **kwargs):
         super().__init__(**kwargs)
-        self._stride, self._beta = stride, beta
+        self._stride, self._beta, self._window = stride, beta, window
 
     def hybrid_forward(self, F, heatmaps):
         logits = heatmaps * self._beta
         highest = F.BlockGrad(F.max(logits, axis=(2, 3), keepdims=True))       # softmax does not depend on a shift
         mass = F.exp(F.broadcast_sub(logits, highest))
+        if self._window:
+            mass = F.broadcast_mul(mass, self._near_maximum(F, F.max(logits, axis=2)).expand_dims(2))
+            mass = F.broadcast_mul(mass, self._near_maximum(F, F.max(logits, axis=3)).expand_dims(3))
         columns, rows = F.sum(mass, axis=2), F.sum(mass, axis=3)               # (B, K, W), (B, K, H)
         total = F.sum(columns, axis=2)                                         # (B, K)
         x = F.dot(columns, F.contrib.arange_like(columns, axis=2)) / total
         y = F.dot(rows, F.contrib.arange_like(rows, axis=2)) / total
         return grid.to_pixels(F.stack(x, y, axis=2), self._stride)
+
+    def _near_maximum(self, F, profile):
+        """1 within the window around the largest value along the last axis, 0 elsewhere: (B, K, n) -> (B, K, n)."""
+        centre = F.argmax(profile, axis=2, keepdims=True)
+        positions = F.contrib.arange_like(profile, axis=2).reshape((1, 1, -1))
+        return F.abs(F.broadcast_sub(positions, centre)) <= self._window
