@@ -1,29 +1,94 @@
 """Training in bfloat16, on CPUs that compute in it (AVX-512 BF16).
 
 Convolutions and what is between them are in bfloat16, by the lists of MXNet's automatic mixed precision; parameters,
-their gradients, losses and Adam are in float32, so that a checkpoint is the same as any other. Deconvolutions are in
-float32 too: MXNet's crash where their weights' gradient is not a parameter's own but still to be cast to it. The range
-of bfloat16 is float32's: losses need no scaling.
+their gradients, losses and Adam are in float32, so that a checkpoint is the same as any other. The range of bfloat16
+is float32's: losses need no scaling.
 """
+import json
 import re
 import sys
+import warnings
 from pathlib import Path
 
+import mxnet as mx
+from mxnet import autograd
 from mxnet.contrib import amp
+from mxnet.contrib.amp.lists import symbol_bf16
+from mxnet.gluon import nn
 
+from common import losses
 from common.errors import InputError
 
 CPUINFO = Path('/proc/cpuinfo')
+# MXNet lists deconvolutions among what is left in float32.
+NARROW = [*symbol_bf16.BF16_FUNCS, 'Deconvolution']
+WIDE = [name for name in symbol_bf16.FP32_FUNCS if name != 'Deconvolution']
 # The operators left in float32: conv1 of three channels with its normalisation, which would both be slower; the heads'
 # last layers, whose outputs have to be finer than bfloat16's 8 bits; and what joins these to the features.
 FLOAT32 = re.compile(r'stem_conv0_fwd|stem_batchnorm0_fwd|.*final_fwd|.*_concat\d+')
 
 
-def convert(graph, inputs):
-    """A symbol of a network and its losses, with casts to bfloat16 and back; inputs: the symbols of its data."""
+class LossGraph(losses.LossGraph):
+    """`losses.LossGraph` in bfloat16.
+
+    MXNet's deconvolution crashes in bfloat16 where its weights' gradient is no array of its own but one that is still
+    to be cast to the parameter's. So the graph takes the weights of deconvolutions in bfloat16 as further inputs, and
+    `backward` passes what arrives at these on to the parameters.
+    """
+
+    def __init__(self, net, loss, **kwargs):
+        super().__init__(net, loss, **kwargs)
+        self._weights, self._given = [], []
+        net.apply(lambda block: isinstance(block, nn.Conv2DTranspose) and self._weights.append(block.weight))
+
+    def __call__(self, images, *others):
+        narrow = [mx.nd.amp_cast(weight.data(images.context), dtype='bfloat16') for weight in self._weights]
+        given = [weight.detach() for weight in narrow]
+        for weight in given:
+            weight.attach_grad()
+        self._given += zip(narrow, given)
+        return super().__call__(images, *others, *given)
+
+    def hybrid_forward(self, F, images, joints, visible, keys, *weights):
+        return super().hybrid_forward(F, images, joints, visible, keys)
+
+    def backward(self, losses):
+        super().backward(losses)
+        if self._given:
+            narrow, given = zip(*self._given)
+            autograd.backward(narrow, [weight.grad for weight in given])
+        self._given = []
+
+    def _get_graph(self, *args):
+        """What Gluon compiles: inputs and outputs, as symbols."""
+        if not self._cached_graph:
+            inputs, graph = super()._get_graph(*args)
+            self._cached_graph = inputs, convert(graph, inputs, [weight.name for weight in self._weights])
+        return self._cached_graph
+
+    def _build_cache(self, *args):
+        with warnings.catch_warnings():       # that some parameters are not used
+            warnings.simplefilter('ignore')
+            super()._build_cache(*args)
+
+
+def convert(graph, inputs, weights):
+    """A symbol of a network and its losses, with casts to bfloat16 and back.
+
+    inputs: the symbols of its data and then, not yet in the graph, of what is to be taken in bfloat16 for the
+    parameters of the names `weights`.
+    """
+    data, casts = inputs[:len(inputs) - len(weights)], inputs[len(inputs) - len(weights):]
     operators = [name.rpartition('_output')[0] for name in graph.get_internals().list_outputs()]
-    return amp.convert_symbol(graph, 'bfloat16', data_names=[symbol.name for symbol in inputs],
-                              excluded_sym_names=list(filter(FLOAT32.fullmatch, operators)))
+    graph = amp.convert_symbol(graph, 'bfloat16', NARROW, WIDE, data_names=[symbol.name for symbol in data],
+                               excluded_sym_names=list(filter(FLOAT32.fullmatch, operators)))
+    taken = dict(zip(weights, (symbol.name for symbol in casts)))
+    tree = json.loads(graph.tojson(remove_amp_cast=False))
+    for node in tree['nodes']:
+        source = node['op'] == 'amp_cast' and tree['nodes'][node['inputs'][0][0]]['name']
+        if source in taken:
+            node.update(op='null', name=taken[source], inputs=[], attrs={})
+    return mx.sym.load_json(json.dumps(tree))
 
 
 def require(contexts):

@@ -5,7 +5,7 @@ returns a loss for each joint (B, K). Targets are drawn here, on the device, as 
 profiles. `PoseLoss` adds up stages, leaves joints out that are not visible and divides by the constant number of
 joints, so that the mean over a batch does not depend on how the batch is spread over devices.
 """
-from mxnet import gluon
+from mxnet import autograd, gluon
 
 from common import grid
 from common.nets.integral import Integral
@@ -94,7 +94,7 @@ class PoseLoss(gluon.HybridBlock):
     Inputs: the network's lists of heat maps and joints, true joints (B, K, 2) in input pixels, visible (B, K) of 0
     and 1, keys (B,). Returns two arrays (B,), weighted: the heat-map loss and the joint loss, each summed over stages
     and averaged over the K joints, 0 where the method has none. The joint loss is the L1 (or squared L2) distance in
-    widths of the input; with `loss.window` that of the local integrals of the heat maps instead of the network's joints.
+    widths of the input, with `loss.window` of the heat maps' local integrals instead of the network's joints.
     """
 
     def __init__(self, cfg, stride, **kwargs):
@@ -131,3 +131,19 @@ class PoseLoss(gluon.HybridBlock):
     @staticmethod
     def _over_joints(F, losses, visible):
         return F.mean(losses * visible, axis=1)
+
+
+class LossGraph(gluon.HybridBlock):
+    """Network, targets and losses as one graph: images, true joints, visible, keys -> two losses (B,) (`PoseLoss`)."""
+
+    def __init__(self, net, loss, **kwargs):
+        super().__init__(**kwargs)
+        self.net, self.loss = net, loss
+
+    def hybrid_forward(self, F, images, joints, visible, keys):
+        heatmaps, predicted = self.net(images)
+        return self.loss(heatmaps, predicted, joints, visible, keys)
+
+    def backward(self, losses):
+        """The gradients of what was made of this graph's outputs under `autograd.record`, of each device."""
+        autograd.backward(losses)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from common import bfloat16, checkpoint, files, runtime
 from common.errors import InputError, Terminated
-from common.losses import PoseLoss
+from common.losses import LossGraph, PoseLoss
 from common.schedule import Schedule
 from common.termination import Termination
 from common.workers import FirstWorker, Statistics, share_parameters
@@ -19,26 +19,12 @@ from common.workers import FirstWorker, Statistics, share_parameters
 STATE, BEST, LOG = 'last.state', 'best.params', 'log.jsonl'                # what `fit` writes into the folder of a run
 
 
-class LossGraph(gluon.HybridBlock):
-    """Network, targets and losses as one graph: images, true joints, visible, keys -> two losses (B,) (`PoseLoss`).
-
-    dtype: what its convolutions compute in, float32 or bfloat16.
-    """
-
-    def __init__(self, net, loss, dtype='float32', **kwargs):
-        super().__init__(**kwargs)
-        self.net, self.loss, self._dtype = net, loss, dtype
-
-    def hybrid_forward(self, F, images, joints, visible, keys):
-        heatmaps, predicted = self.net(images)
-        return self.loss(heatmaps, predicted, joints, visible, keys)
-
-    def _get_graph(self, *args):
-        """What Gluon compiles: inputs and outputs, as symbols."""
-        if self._dtype == 'bfloat16' and not self._cached_graph:
-            inputs, losses = super()._get_graph(*args)
-            self._cached_graph = inputs, bfloat16.convert(losses, inputs)
-        return super()._get_graph(*args)
+def loss_graph(cfg, net):
+    """The configured losses of a network, compiled with it as one graph (`losses.LossGraph`)."""
+    kinds = {'float32': LossGraph, 'bfloat16': bfloat16.LossGraph}
+    graph = kinds[cfg.train.dtype](net, PoseLoss(cfg, net.stride))
+    graph.hybridize(static_alloc=True, static_shape=True)
+    return graph
 
 
 def split(batch, contexts):
@@ -61,7 +47,7 @@ def train_step(graph, trainer, batch, contexts, workers=1):
     """
     with autograd.record():
         losses = [mx.nd.stack(*graph(*part)) for part in split(batch, contexts)]
-    autograd.backward(losses)
+    graph.backward(losses)
     trainer.step(len(batch.images) * workers)
     return losses
 
@@ -155,8 +141,7 @@ def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):
     they do where there are several workers, which do not stop at the same step.
     """
     folder = Path(folder)
-    graph = LossGraph(net, PoseLoss(cfg, net.stride), cfg.train.dtype)
-    graph.hybridize(static_alloc=True, static_shape=True)
+    graph = loss_graph(cfg, net)
     trainer = optimizer(net, kvstore)
     schedule = Schedule(cfg.train.rates, cfg.train.patience, cfg.train.drops, cfg.train.epochs)
     history, begun = [], None

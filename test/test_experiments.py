@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from common import complexity, config, experiment, runtime
-from common.losses import PoseLoss
-from common.trainer import LossGraph, optimizer, train_step
+from common.trainer import loss_graph, optimizer, train_step
 from pose_coco import train as coco
 from pose_mpii import train as mpii
 
@@ -64,7 +63,7 @@ def test_it_trains_a_step_and_is_evaluated(path, programs):
     contexts = [mx.cpu()]
     runtime.seed_everything(0)
     net = experiment.network(cfg, len(program.JOINTS), contexts)
-    graph, trainer = LossGraph(net, PoseLoss(cfg, net.stride)), optimizer(net)
+    graph, trainer = loss_graph(cfg, net), optimizer(net)
     losses, = train_step(graph, trainer, next(program.training_loader(cfg, data).batches(1)), contexts)
     loss = losses.asnumpy().sum(axis=1)
     assert np.isfinite(loss).all() and (loss > 0).tolist() == [cfg.loss.heatmap != 'none', cfg.loss.joint != 'none']

@@ -10,7 +10,7 @@ import pytest
 from common import bfloat16, checkpoint, config, experiment, results, runtime
 from common.errors import InputError
 from common.losses import PoseLoss
-from common.trainer import LossGraph, optimizer, train_step
+from common.trainer import loss_graph, optimizer, train_step
 from common.workers import Statistics
 from pose_mpii.skeleton import JOINTS
 from pose_mpii.train import training_loader
@@ -23,8 +23,7 @@ def graph_and_trainer(cfg, contexts, rate, params=None, kvstore='device'):
     net = experiment.network(cfg, len(JOINTS), contexts)
     if params:
         checkpoint.load_parameters(net, params, contexts)
-    graph = LossGraph(net, PoseLoss(cfg, net.stride))
-    graph.hybridize(static_alloc=True, static_shape=True)
+    graph = loss_graph(cfg, net)
     trainer = optimizer(net, kvstore)
     trainer.set_learning_rate(rate)
     return net, graph, trainer

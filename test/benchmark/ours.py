@@ -18,7 +18,6 @@ from mxnet import autograd
 from common import checkpoint, config, experiment, export, inference, runtime, trainer
 from common.images import find_photographs
 from common.loader import Batch, Loader
-from common.losses import PoseLoss
 from common.nets.integral import Integral
 from pose_mpii.pckh import pckh
 from pose_mpii.sample import write_sample
@@ -30,9 +29,10 @@ PEOPLE = 2958                                 # of MPII's validation split
 
 
 def configuration(task):
-    """I1 of Table 2 with the task's backbone and size."""
+    """I1 of Table 2 with the task's backbone, size and type of number."""
     return config.load(ROOT / 'experiments/mpii/table2/i1.yaml', [
-        f'network.backbone={task.backbone}', f'input.size=[{task.size}, {task.size}]', 'network.pretrained='])
+        f'network.backbone={task.backbone}', f'input.size=[{task.size}, {task.size}]', 'network.pretrained=',
+        f'train.dtype={task.dtype}'])
 
 
 def parameters_file(task):
@@ -42,8 +42,7 @@ def parameters_file(task):
 def train(task):
     net = experiment.network(configuration(task), JOINTS, CONTEXTS)
     checkpoint.load_parameters(net, parameters_file(task), CONTEXTS)
-    graph = trainer.LossGraph(net, PoseLoss(configuration(task), net.stride), task.dtype)
-    graph.hybridize(static_alloc=True, static_shape=True)
+    graph = trainer.loss_graph(configuration(task), net)
     optimizer = trainer.optimizer(net)
     data = Batch(*batch(task), matrices=None, indices=None)
 

@@ -19,7 +19,6 @@ sys.path.insert(1, str(ROOT))
 
 import compare
 from common import config, experiment, files, runtime, trainer
-from common.losses import PoseLoss
 from pose_mpii.sample import write_sample
 from pose_mpii.skeleton import JOINTS
 from pose_mpii.train import training_loader
@@ -47,8 +46,7 @@ def main():
     cfg = config.load(args.cfg)
     contexts = runtime.contexts()
     net = experiment.network(cfg, len(JOINTS), contexts)
-    graph = trainer.LossGraph(net, PoseLoss(cfg, net.stride), cfg.train.dtype)
-    graph.hybridize(static_alloc=True, static_shape=True)
+    graph = trainer.loss_graph(cfg, net)
     optimizer = trainer.optimizer(net)
     with tempfile.TemporaryDirectory() as folder:
         data = args.data or folder + '/sample'
