@@ -14,15 +14,15 @@ import mxnet as mx
 from mxnet import autograd
 from mxnet.contrib import amp
 from mxnet.contrib.amp.lists import symbol_bf16
-from mxnet.gluon import nn
 
 from common import losses
 from common.errors import InputError
 
 CPUINFO = Path('/proc/cpuinfo')
-# MXNet lists deconvolutions among what is left in float32.
+# MXNet's lists have deconvolutions among what is left in float32.
 NARROW = [*symbol_bf16.BF16_FUNCS, 'Deconvolution']
 WIDE = [name for name in symbol_bf16.FP32_FUNCS if name != 'Deconvolution']
+DECONVOLUTIONS = r'head\d+_conv\d+_weight'               # the names of their weights
 # The operators left in float32: conv1 of three channels with its normalisation, which would both be slower; the heads'
 # last layers, whose outputs have to be finer than bfloat16's 8 bits; and what joins these to the features.
 FLOAT32 = re.compile(r'stem_conv0_fwd|stem_batchnorm0_fwd|.*final_fwd|.*_concat\d+')
@@ -38,8 +38,8 @@ class LossGraph(losses.LossGraph):
 
     def __init__(self, net, loss, **kwargs):
         super().__init__(net, loss, **kwargs)
-        self._weights, self._given = [], []
-        net.apply(lambda block: isinstance(block, nn.Conv2DTranspose) and self._weights.append(block.weight))
+        self._weights = list(net.collect_params(DECONVOLUTIONS).values())
+        self._given = []                      # of every device: (weight in bfloat16, the same as an input)
 
     def __call__(self, images, *others):
         narrow = [mx.nd.amp_cast(weight.data(images.context), dtype='bfloat16') for weight in self._weights]
