@@ -1,10 +1,16 @@
-"""How wide the local integral's window should be, and how sharp its softmax, for a trained network.
+"""How wide the local integral's window should be, how sharp its softmax, and on which maps the integral fails.
 
     python pose_mpii/decodings.py --cfg experiments/mpii/table2/i1.yaml --params output/mpii/table2/i1/best.params
 
-Runs the network once and prints PCKh@0.5 / PCKh@0.1 / AUC of the local integral for windows of 3 x 3 to 9 x 9 cells and
-temperatures from a quarter of the configured `network.beta` to four times of it; --json writes them with where they are
-from. A decodings.json beside a result's test.json comes into the tables (`scripts/paper_tables.py`).
+Runs the trained network once and prints PCKh@0.5 / PCKh@0.1 / AUC, in percent, of
+
+- the local integral for windows of 3 x 3 to 9 x 9 cells and temperatures from a quarter of the configured `network.beta`
+  to four times of it;
+- every decoding, on the joints whose normalised map (Eq. 5) has one mode and on the others apart. One mode: nine tenths
+  of it lie in one window of `test.window`.
+
+--json writes them with where they are from. A decodings.json beside a result's test.json comes into the tables
+(`scripts/paper_tables.py`).
 """
 import sys
 from pathlib import Path
@@ -16,41 +22,73 @@ import numpy as np
 from tqdm import tqdm
 
 from common import experiment, files, inference, runtime
+from common.decode import HEATMAP_DECODINGS
 from common.cli import run
 from common.errors import InputError
 from common.results import markdown
 from pose_mpii.dataset import load_samples
 from pose_mpii.layout import ground_truth_file, read_ground_truth
-from pose_mpii.pckh import METRICS, pckh
+from pose_mpii.pckh import METRICS, counted, pckh
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS
 
 WINDOWS = (1, 2, 3, 4)                        # cells to each side of the maximum
 FACTORS = (0.25, 0.5, 1, 2, 4)                # of network.beta
+ONE_MODE = 0.9                                # of a normalised map in one window
 
 
 def study(cfg, net, loader, truth, contexts):
-    """[{'beta', 'window', and the three metrics}] of the local integral for every temperature and window.
+    """What the program prints: {'local': [{'beta', 'window', and the three metrics}],
+    'modes': [{'modes': 'one' or 'several', 'share': percent of the joints, decoding: the three metrics, ...}]}.
 
     truth: `layout.read_ground_truth` of the loader's samples.
     """
-    settings = [(beta * cfg.network.beta, window) for beta in FACTORS for window in WINDOWS]
-    joints = {setting: [] for setting in settings}
+    settings = [('local', beta * cfg.network.beta, window) for beta in FACTORS for window in WINDOWS]
+    own = [(method, cfg.network.beta, cfg.test.window) for method in HEATMAP_DECODINGS]
+    joints, confidence = {setting: [] for setting in (*settings, *own)}, []
     for batch in tqdm(loader.batches(), desc='test', unit=' batches', leave=False, dynamic_ncols=True):
         heatmaps, direct = inference.infer(cfg, net, batch.images, contexts, FLIP_PAIRS)
-        for beta, window in settings:
-            found = inference.locate(cfg, net, heatmaps, direct, 'local', batch.matrices, beta, window)
-            joints[beta, window].append(found)
-    scores = {setting: pckh(np.concatenate(found) + 1, *truth) for setting, found in joints.items()}
-    return [{'beta': beta, 'window': window, **{metric: score[metric] for metric in METRICS}}
-            for (beta, window), score in scores.items()]
+        confidence.append(inference.confidence(heatmaps, cfg.network.beta, cfg.test.window))
+        for (method, beta, window), found in joints.items():
+            found.append(inference.locate(cfg, net, heatmaps, direct, method, batch.matrices, beta, window))
+    joints = {setting: np.concatenate(found) + 1 for setting, found in joints.items()}
+    return {'local': [{'beta': setting[1], 'window': setting[2], **_metrics(joints[setting], *truth)}
+                      for setting in settings],
+            'modes': by_modes({setting[0]: joints[setting] for setting in own},
+                              np.concatenate(confidence) >= ONE_MODE, *truth)}
 
 
-def table(lines):
-    """What `study` returned as Markdown: a row a temperature, a column a window."""
-    cells = {(line['beta'], line['window']): ' / '.join(f'{line[metric]:.1f}' for metric in METRICS) for line in lines}
+def by_modes(joints, one_mode, truth, visible, head_boxes):
+    """`study`'s 'modes': of joints {decoding: (N, 16, 2)}, where one_mode (N, 16) and elsewhere; the rest as in `pckh`."""
+    counts, lines = counted(visible), []
+    for name, chosen in (('one', one_mode & counts), ('several', ~one_mode & counts)):
+        if chosen.any():
+            lines.append({'modes': name, 'share': 100 * float(chosen.sum() / counts.sum()),
+                          **{method: _metrics(found, truth, chosen, head_boxes) for method, found in joints.items()}})
+    return lines
+
+
+def _metrics(*predictions_and_truth):
+    score = pckh(*predictions_and_truth)
+    return {metric: score[metric] for metric in METRICS}
+
+
+def local_table(lines):
+    """`study`'s 'local' as Markdown: a row a temperature, a column a window."""
+    cells = {(line['beta'], line['window']): _shown(line) for line in lines}
     betas, windows = (sorted({key[part] for key in cells}) for part in (0, 1))
     return markdown(['beta', *(f'{2 * window + 1} x {2 * window + 1} cells' for window in windows)],
                     [[f'{beta:g}', *(cells[beta, window] for window in windows)] for beta in betas])
+
+
+def modes_table(lines):
+    """`study`'s 'modes' as Markdown: a row for one mode, and one for several."""
+    return markdown(['modes', 'joints', *HEATMAP_DECODINGS],
+                    [[line['modes'], f'{line["share"]:.1f}%', *(_shown(line[method]) for method in HEATMAP_DECODINGS)]
+                     for line in lines])
+
+
+def _shown(metrics):
+    return ' / '.join(f'{metrics[metric]:.1f}' for metric in METRICS)
 
 
 def main(argv=None):
@@ -68,10 +106,10 @@ def main(argv=None):
     truth = read_ground_truth(ground_truth_file(args.data, args.split), len(samples))
     contexts = runtime.contexts(args.gpus, args.cpus)
     net = experiment.load_network(cfg, len(JOINTS), args.params, contexts)
-    lines = study(cfg, net, experiment.ordered_loader(cfg, samples), truth, contexts)
-    print(table(lines))
+    found = study(cfg, net, experiment.ordered_loader(cfg, samples), truth, contexts)
+    print(local_table(found['local']), modes_table(found['modes']), sep='\n')
     if args.json:
-        files.write_json(args.json, {'local': lines, **experiment.provenance(cfg, args.data, args.split)})
+        files.write_json(args.json, {**found, **experiment.provenance(cfg, args.data, args.split)})
 
 
 if __name__ == '__main__':

@@ -14,6 +14,13 @@ HEAD_SIZE = 0.6
 ALPHAS = np.arange(51) / 100            # 0, 0.01, ..., 0.5
 
 
+def counted(visible):
+    """Which joints count, (N, 16): those annotated, but for pelvis and thorax."""
+    counts = np.array(visible, dtype=bool)
+    counts[:, [PELVIS, THORAX]] = False
+    return counts
+
+
 def normalised_distances(predictions, joints, visible, head_boxes):
     """Distances from prediction to ground truth in head sizes, (N, 16).
 
@@ -21,8 +28,7 @@ def normalised_distances(predictions, joints, visible, head_boxes):
     (N, 2, 2), [[x1, y1], [x2, y2]]. A prediction that is not finite is infinitely far; joints that do not count are
     NaN. Raises InputError if no joint counts.
     """
-    counts = np.array(visible, dtype=bool)
-    counts[:, [PELVIS, THORAX]] = False
+    counts = counted(visible)
     if not counts.any():
         raise InputError('PCKh: the ground truth has no annotated joint')
     offsets = np.subtract(predictions, joints, dtype=np.float64)

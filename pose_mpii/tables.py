@@ -90,15 +90,15 @@ def by_decoding(section):
     return rows and '### Decodings\n\n' + markdown(['', *HEATMAP_DECODINGS], rows)
 
 
-def local_integral(section):
-    """The windows and temperatures that `decodings` tried, for the networks that have its JSON; None where none has."""
+def studied(section, key, title, table):
+    """What `decodings` found under a key of its JSON, for the networks that have one; None where none has."""
     parts = []
     for name, (seed, *_) in section.runs().items():
         path = seed['path'].with_name('decodings.json')
-        if path.exists():
+        if path.exists() and (key == 'local' or key in files.read_json(path)):       # older ones have no modes
             parts.append(f'`{name}` (its `network.beta` is {seed["config"]["network"]["beta"]:g}):\n\n'
-                         + decodings.table(_read(path, 'local')))
-    return parts and '### The local integral by its window and temperature\n\n' + '\n'.join(parts)
+                         + table(_read(path, key)))
+    return parts and f'### {title}\n\n' + '\n'.join(parts)
 
 
 def grid(section, table):
@@ -185,7 +185,9 @@ def write(found, out, data):
 
 def _write(section, out, data):
     parts = [section.title, table2(section), *(grid(section, table) for table in GRIDS),
-             by_decoding(section), local_integral(section)]
+             by_decoding(section),
+             studied(section, 'local', 'The local integral by its window and temperature', decodings.local_table),
+             studied(section, 'modes', 'Decodings of maps with one mode and with several', decodings.modes_table)]
     if section.configuration('table6/i1'):
         parts += [table6(section), table7(section)]
     stem = f'{section.family}_{section.data}'.replace('/', '_')

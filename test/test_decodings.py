@@ -1,10 +1,12 @@
 """The study of the local integral: its scores are the test program's, and they come into the tables."""
 import json
 
+import numpy as np
 import pytest
 
 from common.errors import InputError
 from pose_mpii import decodings, test
+from pose_mpii.skeleton import PELVIS
 
 SIZE = ('--set', 'input.size=[64, 64]')
 
@@ -29,11 +31,39 @@ def test_at_the_configured_window_and_temperature_it_is_the_test_program(studied
 
 
 def test_the_table_has_a_row_a_temperature_and_a_column_a_window(studied):
-    header, _, *rows = decodings.table(studied[0]['local']).splitlines()
+    header, _, *rows = decodings.local_table(studied[0]['local']).splitlines()
     assert header == '| beta | 3 x 3 cells | 5 x 5 cells | 7 x 7 cells | 9 x 9 cells |'
     assert [row.split('|')[1].strip() for row in rows] == ['3.75', '7.5', '15', '30', '60']
     line = studied[0]['local'][-1]            # the sharpest, in the widest window
     assert rows[-1].split('|')[-2].strip() == ' / '.join(f'{line[key]:.1f}' for key in decodings.METRICS)
+
+
+def test_joints_of_one_mode_and_of_several_add_up_to_all(studied):
+    study, tested = studied
+    assert sum(line['share'] for line in study['modes']) == pytest.approx(100)
+    for method, scores in tested['decodings'].items():
+        for key in decodings.METRICS:
+            assert sum(line['share'] / 100 * line[method][key] for line in study['modes']) == pytest.approx(scores[key])
+
+
+def test_the_scores_of_each_are_those_of_its_joints_alone():
+    truth, visible = np.zeros((2, 16, 2)), np.ones((2, 16), bool)
+    boxes = np.array([[[0, 0], [60, 80]]] * 2)                                 # heads of 0.6 * 100 pixels
+    one_mode = np.zeros((2, 16), bool)
+    one_mode[:, :PELVIS + 1] = True                                            # 6 of each person's 14, for the pelvis is out
+    near = np.where(one_mode[..., None], [3, 4], [30, 41])                     # 5 pixels off, or more than half a head
+    one, several = decodings.by_modes({'argmax': near}, one_mode, truth, visible, boxes)
+    assert (one['modes'], several['modes']) == ('one', 'several')
+    assert one['share'] == pytest.approx(100 * 6 / 14) and several['share'] == pytest.approx(100 * 8 / 14)
+    assert (one['argmax']['PCKh@0.1'], several['argmax']['PCKh@0.5']) == (100, 0)
+    assert len(decodings.by_modes({'argmax': near}, ~one_mode & False, truth, visible, boxes)) == 1
+
+
+def test_the_table_has_a_row_for_one_mode_and_one_for_several(studied):
+    header, _, *rows = decodings.modes_table(studied[0]['modes']).splitlines()
+    assert header == '| modes | joints | argmax | quarter | integral | local |' and len(rows) == len(studied[0]['modes'])
+    line = studied[0]['modes'][0]
+    assert rows[0].split('|')[5].strip() == ' / '.join(f'{line["integral"][key]:.1f}' for key in decodings.METRICS)
 
 
 def test_a_regression_network_has_none(experiments, params, tiny_data):
