@@ -46,18 +46,19 @@ class LossGraph(losses.LossGraph):
         given = [weight.detach() for weight in narrow]
         for weight in given:
             weight.attach_grad()
-        self._given += zip(narrow, given)
+        if autograd.is_recording():
+            self._given += zip(narrow, given)
         return super().__call__(images, *others, *given)
 
     def hybrid_forward(self, F, images, joints, visible, keys, *weights):
         return super().hybrid_forward(F, images, joints, visible, keys)
 
-    def backward(self, losses):
-        super().backward(losses)
-        if self._given:
-            narrow, given = zip(*self._given)
+    def backward(self, outputs):
+        pairs, self._given = self._given, []
+        super().backward(outputs)
+        if pairs:
+            narrow, given = zip(*pairs)
             autograd.backward(narrow, [weight.grad for weight in given])
-        self._given = []
 
     def _get_graph(self, *args):
         """What Gluon compiles: inputs and outputs, as symbols."""
@@ -67,16 +68,16 @@ class LossGraph(losses.LossGraph):
         return self._cached_graph
 
     def _build_cache(self, *args):
-        with warnings.catch_warnings():       # that some parameters are not used
-            warnings.simplefilter('ignore')
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', 'Parameter .* is not used')
             super()._build_cache(*args)
 
 
 def convert(graph, inputs, weights):
     """A symbol of a network and its losses, with casts to bfloat16 and back.
 
-    inputs: the symbols of its data and then, not yet in the graph, of what is to be taken in bfloat16 for the
-    parameters of the names `weights`.
+    inputs: the symbols of its data, then a new one for each name in `weights`, which takes the place of that parameter
+    in bfloat16.
     """
     data, casts = inputs[:len(inputs) - len(weights)], inputs[len(inputs) - len(weights):]
     operators = [name.rpartition('_output')[0] for name in graph.get_internals().list_outputs()]

@@ -294,6 +294,7 @@ def _check_together(cfg):
     regression = cfg.network.head == 'regression'
     stride = 32 // 2 ** cfg.network.deconvolutions
     nearest = stride / 2 ** 0.5 * 256 / cfg.input.size[0]      # half a cell's diagonal, as `loss.radius` counts it
+    least = math.ceil(nearest * 100) / 100
     problems = {
         f'input.size {cfg.input.size}: both must be multiples of 32': any(n % 32 for n in cfg.input.size),
         'loss.heatmap and loss.joint are both none: there is nothing to learn':
@@ -306,8 +307,8 @@ def _check_together(cfg):
         'network.stages > 1: needs network.head heatmap and network.deconvolutions 2 (conv3 and the heat maps, which '
         'are concatenated, have the same size then)':
             cfg.network.stages > 1 and (regression or cfg.network.deconvolutions != 2),
-        f'loss.radius {cfg.loss.radius:g}: some joints have no cell\'s centre that near; at least {nearest:.4g} for '
-        'input.size and network.deconvolutions': cfg.loss.heatmap == 'binary' and cfg.loss.radius < nearest,
+        f'loss.radius {cfg.loss.radius:g}: a joint may be farther from every cell\'s centre; with this input.size and '
+        f'network.deconvolutions at least {least:g}': cfg.loss.heatmap == 'binary' and cfg.loss.radius < nearest,
         f'test.stage {cfg.test.stage}: network.stages is {cfg.network.stages}': cfg.test.stage > cfg.network.stages,
         'train.drops: must increase, and be one fewer than train.rates':
             bool(cfg.train.drops) and (sorted(set(cfg.train.drops)) != cfg.train.drops

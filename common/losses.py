@@ -144,6 +144,6 @@ class LossGraph(gluon.HybridBlock):
         heatmaps, predicted = self.net(images)
         return self.loss(heatmaps, predicted, joints, visible, keys)
 
-    def backward(self, losses):
+    def backward(self, outputs):
         """The gradients of what was made of this graph's outputs under `autograd.record`, of each device."""
-        autograd.backward(losses)
+        autograd.backward(outputs)

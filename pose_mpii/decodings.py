@@ -4,8 +4,8 @@
 
 Runs the trained network once and prints PCKh@0.5 / PCKh@0.1 / AUC, in percent, of
 
-- the local integral for windows of 3 x 3 to 9 x 9 cells and temperatures from a quarter of the configured `network.beta`
-  to four times of it;
+- the local integral for windows of 3 x 3 to 9 x 9 cells and temperatures from a quarter of the configured
+  `network.beta` to four times of it;
 - every decoding, on the joints whose normalised map (Eq. 5) has one mode and on the others apart. One mode: nine tenths
   of it lie in one window of `test.window`.
 
@@ -22,8 +22,8 @@ import numpy as np
 from tqdm import tqdm
 
 from common import experiment, files, inference, runtime
-from common.decode import HEATMAP_DECODINGS
 from common.cli import run
+from common.decode import HEATMAP_DECODINGS
 from common.errors import InputError
 from common.results import markdown
 from pose_mpii.dataset import load_samples
@@ -37,7 +37,7 @@ ONE_MODE = 0.9                                # of a normalised map in one windo
 
 
 def study(cfg, net, loader, truth, contexts):
-    """What the program prints: {'local': [{'beta', 'window', and the three metrics}],
+    """Returns {'local': [{'beta', 'window', and the three metrics}],
     'modes': [{'modes': 'one' or 'several', 'share': percent of the joints, decoding: the three metrics, ...}]}.
 
     truth: `layout.read_ground_truth` of the loader's samples.
@@ -58,7 +58,7 @@ def study(cfg, net, loader, truth, contexts):
 
 
 def by_modes(joints, one_mode, truth, visible, head_boxes):
-    """`study`'s 'modes': of joints {decoding: (N, 16, 2)}, where one_mode (N, 16) and elsewhere; the rest as in `pckh`."""
+    """`study`'s 'modes', of joints {decoding: (N, 16, 2)} where one_mode (N, 16), and elsewhere (see `pckh`)."""
     counts, lines = counted(visible), []
     for name, chosen in (('one', one_mode & counts), ('several', ~one_mode & counts)):
         if chosen.any():

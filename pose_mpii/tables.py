@@ -90,12 +90,15 @@ def by_decoding(section):
     return rows and '### Decodings\n\n' + markdown(['', *HEATMAP_DECODINGS], rows)
 
 
-def studied(section, key, title, table):
-    """What `decodings` found under a key of its JSON, for the networks that have one; None where none has."""
+def studied(section, key, title, table, older=False):
+    """What `decodings` found under a key of its JSON, for the networks that have one; None where none has.
+
+    older: there are JSONs from before `decodings` wrote that key, which are left out.
+    """
     parts = []
     for name, (seed, *_) in section.runs().items():
         path = seed['path'].with_name('decodings.json')
-        if path.exists() and (key == 'local' or key in files.read_json(path)):       # older ones have no modes
+        if path.exists() and not (older and key not in files.read_json(path)):
             parts.append(f'`{name}` (its `network.beta` is {seed["config"]["network"]["beta"]:g}):\n\n'
                          + table(_read(path, key)))
     return parts and f'### {title}\n\n' + '\n'.join(parts)
@@ -187,7 +190,8 @@ def _write(section, out, data):
     parts = [section.title, table2(section), *(grid(section, table) for table in GRIDS),
              by_decoding(section),
              studied(section, 'local', 'The local integral by its window and temperature', decodings.local_table),
-             studied(section, 'modes', 'Decodings of maps with one mode and with several', decodings.modes_table)]
+             studied(section, 'modes', 'Decodings where nine tenths of a normalised map lie in 5 x 5 cells (one mode) '
+                     'and elsewhere (several)', decodings.modes_table, older=True)]
     if section.configuration('table6/i1'):
         parts += [table6(section), table7(section)]
     stem = f'{section.family}_{section.data}'.replace('/', '_')

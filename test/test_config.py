@@ -142,7 +142,9 @@ def test_wrong_types_and_impossible_values_are_quoted(write, key, value):
     (['input.size=[64, 48]'], 'multiples of 32'),
     (['network.head=regression', 'loss.heatmap=none', 'loss.joint=l1', 'loss.window=1', 'test.decode=regression'],
      'loss.window must be 0'),
-    (['loss.heatmap=binary', 'loss.radius=5.6'], 'loss.radius 5.6: some joints have no cell'),
+    (['loss.heatmap=binary', 'loss.radius=5.65'], 'network.deconvolutions at least 5.66'),
+    (['loss.heatmap=binary', 'loss.radius=11.31', 'input.size=[128, 256]'], 'network.deconvolutions at least 11.32'),
+    (['loss.heatmap=binary', 'loss.radius=2.8', 'network.deconvolutions=3'], 'network.deconvolutions at least 2.83'),
     (['loss.heatmap=none'], 'nothing to learn'),
     (['network.head=regression', 'test.decode=regression', 'loss.joint=l1'], 'loss.heatmap must be none'),
     (['network.head=regression', 'loss.heatmap=none', 'loss.joint=l1'], 'test.decode must be regression'),
@@ -154,6 +156,10 @@ def test_wrong_types_and_impossible_values_are_quoted(write, key, value):
 def test_impossible_combinations_are_explained(overrides, told):
     message = refused(BASE, *overrides)
     assert message.startswith(f'{BASE}: ') and told in message
+
+
+def test_a_radius_that_reaches_a_cell_from_everywhere_is_taken():
+    assert config.load(BASE, ['loss.heatmap=binary', 'loss.radius=5.66']).loss.radius == 5.66
 
 
 def test_a_key_without_a_value_is_named(write):

@@ -51,6 +51,13 @@ def test_with_a_window_it_is_the_local_integral(shape):
     np.testing.assert_allclose(layer(mx.nd.array(heatmaps)).asnumpy(), expected, atol=1e-3)
 
 
+def test_the_window_holds_one_of_two_equal_maxima():
+    heatmaps = np.full((1, 1, 16, 16), -1e3, np.float32)
+    heatmaps[0, 0, 12, 3] = heatmaps[0, 0, 2, 10] = 0                          # at x 3, y 12 and at x 10, y 2
+    joint = Integral(8, window=2)(mx.nd.array(heatmaps)).asnumpy()[0, 0]
+    np.testing.assert_array_equal(joint, [10 * 8 + 3.5, 2 * 8 + 3.5])
+
+
 @pytest.mark.parametrize('window', [0, 1])
 def test_gradient_equals_finite_differences(window):
     def reference(maps):

@@ -195,6 +195,15 @@ def test_a_study_of_the_local_integral_stands_beside_its_network(root, written, 
     assert f'`table2/h1` (its `network.beta` is 15):\n\n{table}' in text
 
 
+def test_decodings_by_modes_stand_beside_their_network(root, written, tmp_path):
+    files.make_folder(tmp_path / 'in/0')
+    scores = {'PCKh@0.5': 90.0, 'PCKh@0.1': 12.34, 'AUC': 50.0}
+    line = {'modes': 'one', 'share': 62.5, **{method: scores for method in ('argmax', 'quarter', 'integral', 'local')}}
+    local = {'beta': 15, 'window': 1, **scores}
+    files.write_json(tmp_path / 'in/0/decodings.json', {'local': [local], 'modes': [line]})
+    assert '| one | 62.5%' + 4 * ' | 90.0 / 12.3 / 50.0' + ' |' in written(result(root, 'table2/h1', 0.2))
+
+
 def test_the_committed_tables_are_those_of_the_committed_results(root, tmp_path):
     for figure in (root / 'results').glob('figure2_*'):            # drawn from networks, which are not committed
         shutil.copy(figure, tmp_path)

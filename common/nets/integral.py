@@ -24,8 +24,8 @@ class Integral(gluon.HybridBlock):
         highest = F.BlockGrad(F.max(logits, axis=(2, 3), keepdims=True))       # softmax does not depend on a shift
         mass = F.exp(F.broadcast_sub(logits, highest))
         if self._window:
-            mass = F.broadcast_mul(mass, self._near_maximum(F, F.max(logits, axis=2)).expand_dims(2))
-            mass = F.broadcast_mul(mass, self._near_maximum(F, F.max(logits, axis=3)).expand_dims(3))
+            mass = F.broadcast_mul(mass, self._near_maximum(F, F.max(mass, axis=3)).expand_dims(3))
+            mass = F.broadcast_mul(mass, self._near_maximum(F, F.max(mass, axis=2)).expand_dims(2))
         columns, rows = F.sum(mass, axis=2), F.sum(mass, axis=3)               # (B, K, W), (B, K, H)
         total = F.sum(columns, axis=2)                                         # (B, K)
         x = F.dot(columns, F.contrib.arange_like(columns, axis=2)) / total

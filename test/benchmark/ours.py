@@ -29,7 +29,7 @@ PEOPLE = 2958                                 # of MPII's validation split
 
 
 def configuration(task):
-    """I1 of Table 2 with the task's backbone, size and type of number."""
+    """I1 of Table 2 with the task's backbone, size and dtype."""
     return config.load(ROOT / 'experiments/mpii/table2/i1.yaml', [
         f'network.backbone={task.backbone}', f'input.size=[{task.size}, {task.size}]', 'network.pretrained=',
         f'train.dtype={task.dtype}'])
