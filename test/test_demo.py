@@ -112,7 +112,7 @@ def test_an_integral_networks_map_has_its_joint_as_expectation(experiments):
 
 @pytest.mark.parametrize('method, top', [('h2', 1), ('h3', 0.5)])
 def test_the_maps_to_look_at_are_probabilities_of_h2_and_h3(experiments, method, top):
-    cfg = config.load(experiments / f'{method}.yaml', TINY)
+    cfg = config.load(experiments / f'{method}.yaml', [*TINY, 'loss.radius=30'])       # so that cells of 8 pixels fit
     maps = np.full((1, 1, 8, 8), -40.0)
     maps[..., 3, 5] = 0                       # by H3's loss; H2's is the same for any constant added
     shown = inference.pictured(cfg, maps)
