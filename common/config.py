@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from easydict import EasyDict
 
-from common import files
+from common import files, grid
 from common.checks import is_name
 from common.errors import InputError
 
@@ -292,8 +292,8 @@ def _name(path):
 def _check_together(cfg):
     """What no single key can say."""
     regression = cfg.network.head == 'regression'
-    stride = 32 // 2 ** cfg.network.deconvolutions
-    nearest = stride / 2 ** 0.5 * 256 / cfg.input.size[0]      # half a cell's diagonal, as `loss.radius` counts it
+    # half a cell's diagonal, as `loss.radius` counts it
+    nearest = grid.stride(cfg.network.deconvolutions) / 2 ** 0.5 * 256 / cfg.input.size[0]
     least = math.ceil(nearest * 100) / 100
     problems = {
         f'input.size {cfg.input.size}: both must be multiples of 32': any(n % 32 for n in cfg.input.size),

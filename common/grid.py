@@ -6,6 +6,11 @@ functions work on floats, NumPy arrays, NDArrays and Symbols alike.
 """
 
 
+def stride(deconvolutions):
+    """Input pixels a heat-map cell is wide: a ResNet's 32, halved by each deconvolution."""
+    return 32 // 2 ** deconvolutions
+
+
 def to_cells(pixels, stride):
     """Input pixels -> heat-map coordinates, where cell i has its centre at i."""
     return (pixels + 0.5) / stride - 0.5

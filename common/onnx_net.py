@@ -4,7 +4,7 @@ import json
 import mxnet as mx
 import numpy as np
 
-from common import files, runtime
+from common import files, grid, runtime
 from common.errors import InputError
 
 try:
@@ -50,7 +50,7 @@ class OnnxNet:
 
     def __init__(self, path, cfg, joints):
         require()
-        self.stride = None if cfg.network.head == 'regression' else 32 // 2 ** cfg.network.deconvolutions
+        self.stride = None if cfg.network.head == 'regression' else grid.stride(cfg.network.deconvolutions)
         self._path, self._names = path, output_names(cfg)
         self._session = _session(path)
         _check(path, self._session, cfg, joints)

@@ -6,6 +6,7 @@ process has built: stem_layers1_conv0_weight, stage0_layers3_conv0_weight, head0
 from mxnet import gluon
 from mxnet.gluon import nn
 
+from common import grid
 from common.nets.backbone import Stem, Trunk, resnet
 from common.nets.heads import HeatmapHead, RegressionHead
 from common.nets.integral import Integral
@@ -20,7 +21,7 @@ class HeatmapNet(gluon.HybridBlock):
 
     def __init__(self, backbone, joints, deconvolutions=2, stages=1, beta=1.0, freeze_bn=False, **kwargs):
         super().__init__(**kwargs)
-        self.stride = 32 // 2 ** deconvolutions
+        self.stride = grid.stride(deconvolutions)
         self.stem = Stem(resnet(backbone, 'stem_', freeze_bn))
         self.trunks = nn.HybridSequential()
         self.heads = nn.HybridSequential()

@@ -14,7 +14,7 @@ sys.path[0] = str(ROOT)
 
 import mxnet as mx
 
-from common import config, experiment, export, files, results, runtime
+from common import config, experiment, export, files, grid, results, runtime
 from common.cli import run
 from pose_mpii.dataset import load_samples
 from pose_mpii.layout import ground_truth_file, read_ground_truth
@@ -30,7 +30,7 @@ class OpenVINONet:
 
     def __init__(self, path, cfg, precision):
         import openvino
-        self.stride = 32 // 2 ** cfg.network.deconvolutions
+        self.stride = grid.stride(cfg.network.deconvolutions)
         self._network = openvino.Core().compile_model(str(path), 'CPU', {
             'INFERENCE_NUM_THREADS': runtime.available_cores(), 'INFERENCE_PRECISION_HINT': precision})
 
