@@ -176,8 +176,7 @@ def train(args, cfg, joints, prepare):
             history = _train_one(run, joints, prepare, folder, start, contexts, store, about)
             if rank > 0:
                 return []
-            files.write_json(folder / RESULT, {
-                **about, 'best': max(history, key=lambda line: line['score']), 'last': history[-1]})
+            _write_result(folder / RESULT, about, history)
         folders.append(folder)
         start = folder / trainer.BEST
     return folders
@@ -264,6 +263,14 @@ def _train_one(cfg, joints, prepare, folder, start, contexts, store, about):
     if not (folder / STATE).exists():
         _initial_parameters(cfg, net, start, contexts)
     return trainer.fit(cfg, net, loader, validate, folder, contexts, store)
+
+
+def _write_result(path, about, history):
+    """result.json of a training; where an earlier one of these epochs is there, its commit is the one that counts."""
+    scores = {'best': max(history, key=lambda line: line['score']), 'last': history[-1]}
+    earlier = files.read_json(path) if path.exists() else None
+    if not (isinstance(earlier, dict) and earlier.items() >= scores.items()):
+        files.write_json(path, {**about, **scores})
 
 
 def _commit():

@@ -7,7 +7,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from common import bfloat16, checkpoint, config, experiment, results, runtime
+from common import bfloat16, checkpoint, config, experiment, files, results, runtime
 from common.errors import InputError
 from common.losses import PoseLoss
 from common.trainer import loss_graph, optimizer, train_step
@@ -139,6 +139,16 @@ def test_an_earlier_run_is_not_overwritten(tiny_data, tmp_path, capsys):
     with pytest.raises(InputError, match='--resume'):
         run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     assert (folder(tmp_path, 'h1') / 'last.state').read_bytes() == before
+
+
+def test_a_finished_run_that_is_tested_again_keeps_the_commit_that_trained_it(tiny_data, tmp_path):
+    path = folder(tmp_path, 'h1') / 'result.json'
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    files.write_json(path, {**files.read_json(path), 'commit': 'earlier'})
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1', '--resume')
+    assert files.read_json(path)['commit'] == 'earlier'
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
+    assert files.read_json(path)['commit'] != 'earlier' and files.read_json(path)['last']['epoch'] == 2
 
 
 @pytest.mark.parametrize('change', ['data', 'train.batch_size=5', 'augment.rotation=3', 'train.dtype=bfloat16'])
