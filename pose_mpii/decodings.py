@@ -4,8 +4,8 @@
 
 Runs the trained network once and prints PCKh@0.5 / PCKh@0.1 / AUC, in percent, of
 
-- the local integral for windows of 3 x 3 to 9 x 9 cells and temperatures from a quarter of the configured
-  `network.beta` to four times of it;
+- the local integral for windows of 3 x 3 to 9 x 9 cells, and the integral over all of them, for temperatures from a
+  quarter of the configured `network.beta` to four times of it;
 - every decoding, on the joints whose normalised map (Eq. 5) has one mode and on the others apart. One mode: nine tenths
   of it lie in one window of `test.window`.
 
@@ -31,7 +31,7 @@ from pose_mpii.layout import ground_truth_file, read_ground_truth
 from pose_mpii.pckh import METRICS, counted, pckh
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS
 
-WINDOWS = (1, 2, 3, 4)                        # cells to each side of the maximum
+WINDOWS = (1, 2, 3, 4, 0)                     # cells to each side of the maximum; 0: all, as in `loss.window`
 FACTORS = (0.25, 0.5, 1, 2, 4)                # of network.beta
 ONE_MODE = 0.9                                # of a normalised map in one window
 
@@ -49,7 +49,8 @@ def study(cfg, net, loader, truth, contexts):
         heatmaps, direct = inference.infer(cfg, net, batch.images, contexts, FLIP_PAIRS)
         confidence.append(inference.confidence(heatmaps, cfg.network.beta, cfg.test.window))
         for (method, beta, window), found in joints.items():
-            found.append(inference.locate(cfg, net, heatmaps, direct, method, batch.matrices, beta, window))
+            found.append(inference.locate(cfg, net, heatmaps, direct, method, batch.matrices, beta,
+                                          window or max(heatmaps.shape[2:])))
     joints = {setting: np.concatenate(found) + 1 for setting, found in joints.items()}
     return {'local': [{'beta': setting[1], 'window': setting[2], **_metrics(joints[setting], *truth)}
                       for setting in settings],
@@ -75,8 +76,10 @@ def _metrics(*predictions_and_truth):
 def local_table(lines):
     """`study`'s 'local' as Markdown: a row a temperature, a column a window."""
     cells = {(line['beta'], line['window']): _shown(line) for line in lines}
-    betas, windows = (sorted({key[part] for key in cells}) for part in (0, 1))
-    return markdown(['beta', *(f'{2 * window + 1} x {2 * window + 1} cells' for window in windows)],
+    betas = sorted({beta for beta, _ in cells})
+    windows = sorted({window for _, window in cells}, key=lambda window: window or np.inf)
+    return markdown(['beta', *(f'{2 * window + 1} x {2 * window + 1} cells' if window else 'all cells'
+                               for window in windows)],
                     [[f'{beta:g}', *(cells[beta, window] for window in windows)] for beta in betas])
 
 

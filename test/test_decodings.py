@@ -8,12 +8,13 @@ from common.errors import InputError
 from pose_mpii import decodings, test
 from pose_mpii.skeleton import PELVIS
 
+BETA = 15                                     # H1's `network.beta`
 SIZE = ('--set', 'input.size=[64, 64]')
 
 
 @pytest.fixture(scope='module')
 def studied(experiments, params, tiny_data, tmp_path_factory):
-    """(the study's JSON, the test program's) of an untrained H1, whose `network.beta` is 15 and `test.window` 2.
+    """(the study's JSON, the test program's) of an untrained H1, whose `test.window` is 2.
 
     Its maps are never as sure as nine tenths.
     """
@@ -28,18 +29,19 @@ def studied(experiments, params, tiny_data, tmp_path_factory):
 
 def test_at_the_configured_window_and_temperature_it_is_the_test_program(studied):
     study, tested = studied
-    line, = (line for line in study['local'] if (line['beta'], line['window']) == (15, 2))
-    assert {key: tested['decodings']['local'][key] for key in decodings.METRICS} == \
-        {key: line[key] for key in decodings.METRICS}
+    for decoding, window in (('local', 2), ('integral', 0)):                   # over all cells: the integral itself
+        line, = (line for line in study['local'] if (line['beta'], line['window']) == (BETA, window))
+        assert {key: tested['decodings'][decoding][key] for key in decodings.METRICS} == \
+            {key: line[key] for key in decodings.METRICS}
     assert study['experiment'] == tested['experiment'] and study['config'] == tested['config']
     assert len({line['AUC'] for line in study['local']}) > 5, 'windows and temperatures make no difference'
 
 
 def test_the_table_has_a_row_a_temperature_and_a_column_a_window(studied):
     header, _, *rows = decodings.local_table(studied[0]['local']).splitlines()
-    assert header == '| beta | 3 x 3 cells | 5 x 5 cells | 7 x 7 cells | 9 x 9 cells |'
-    assert [row.split('|')[1].strip() for row in rows] == ['3.75', '7.5', '15', '30', '60']
-    line = studied[0]['local'][-1]            # the sharpest, in the widest window
+    assert header == '| beta | 3 x 3 cells | 5 x 5 cells | 7 x 7 cells | 9 x 9 cells | all cells |'
+    assert [float(row.split('|')[1]) for row in rows] == [factor * BETA for factor in (0.25, 0.5, 1, 2, 4)]
+    line = studied[0]['local'][-1]            # the sharpest, over all cells
     assert rows[-1].split('|')[-2].strip() == ' / '.join(f'{line[key]:.1f}' for key in decodings.METRICS)
 
 
