@@ -8,7 +8,6 @@ from common.errors import InputError
 from pose_mpii import decodings, test
 from pose_mpii.skeleton import PELVIS
 
-BETA = 15                                     # H1's `network.beta`
 SIZE = ('--set', 'input.size=[64, 64]')
 
 
@@ -29,8 +28,9 @@ def studied(experiments, params, tiny_data, tmp_path_factory):
 
 def test_at_the_configured_window_and_temperature_it_is_the_test_program(studied):
     study, tested = studied
+    beta = study['config']['network']['beta']
     for decoding, window in (('local', 2), ('integral', 0)):                   # over all cells: the integral itself
-        line, = (line for line in study['local'] if (line['beta'], line['window']) == (BETA, window))
+        line, = (line for line in study['local'] if (line['beta'], line['window']) == (beta, window))
         assert {key: tested['decodings'][decoding][key] for key in decodings.METRICS} == \
             {key: line[key] for key in decodings.METRICS}
     assert study['experiment'] == tested['experiment'] and study['config'] == tested['config']
@@ -38,10 +38,12 @@ def test_at_the_configured_window_and_temperature_it_is_the_test_program(studied
 
 
 def test_the_table_has_a_row_a_temperature_and_a_column_a_window(studied):
-    header, _, *rows = decodings.local_table(studied[0]['local']).splitlines()
+    study, _ = studied
+    header, _, *rows = decodings.local_table(study['local']).splitlines()
     assert header == '| beta | 3 x 3 cells | 5 x 5 cells | 7 x 7 cells | 9 x 9 cells | all cells |'
-    assert [float(row.split('|')[1]) for row in rows] == [factor * BETA for factor in (0.25, 0.5, 1, 2, 4)]
-    line = studied[0]['local'][-1]            # the sharpest, over all cells
+    beta = study['config']['network']['beta']
+    assert [float(row.split('|')[1]) for row in rows] == [factor * beta for factor in (0.25, 0.5, 1, 2, 4)]
+    line = study['local'][-1]            # the sharpest, over all cells
     assert rows[-1].split('|')[-2].strip() == ' / '.join(f'{line[key]:.1f}' for key in decodings.METRICS)
 
 

@@ -254,7 +254,7 @@ def test_several_contexts_run_an_export(i1, network, exported, tiny_data):
 # --- what is refused -----------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize('override, message', [
-    ('network.beta=1', 'i1.onnx: exported with network.beta 15.0; .* has 1.0'),
+    ('network.beta=1', 'i1.onnx: exported with network.beta 30.0; .* has 1.0'),
     ('input.size=[96, 64]', r'i1.onnx: exported with input.size \[64, 64\]; .* has \[96, 64\]'),
     ('network.deconvolutions=3', 'exported with network.deconvolutions 2; .* has 3'),
     ('network.stages=2', 'exported with network.stages 1; .* has 2')])
