@@ -1,6 +1,6 @@
-"""How wide the local integral's window should be, how sharp its softmax, and on which maps the integral fails.
+"""How sharp the integral's softmax should be, how wide the local integral's window, and on which maps they fail.
 
-    python pose_mpii/decodings.py --cfg experiments/mpii/table2/i1.yaml --params output/mpii/table2/i1/best.params
+    python pose_mpii/decodings.py --cfg experiments/mpii/table2/h1.yaml --params output/mpii/table2/h1/best.params
 
 Runs the trained network once and prints PCKh@0.5 / PCKh@0.1 / AUC, in percent, of
 

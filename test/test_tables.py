@@ -190,9 +190,10 @@ def test_a_study_of_the_local_integral_stands_beside_its_network(root, written, 
     files.make_folder(tmp_path / 'in/0')
     files.write_json(tmp_path / 'in/0/decodings.json', {'local': [
         {'beta': beta, 'window': 1, 'PCKh@0.5': 90.0, 'PCKh@0.1': 12.34, 'AUC': 50.0} for beta in (15, 7.5)]})
-    text = written(result(root, 'table2/h1', 0.2))
+    one = result(root, 'table2/h1', 0.2)
+    text = written(one)
     table = '| beta | 3 x 3 cells |\n| --- | --- |\n| 7.5 | 90.0 / 12.3 / 50.0 |\n| 15 | 90.0 / 12.3 / 50.0 |\n'
-    assert f'`table2/h1` (its `network.beta` is 15):\n\n{table}' in text
+    assert f'`table2/h1` (its `network.beta` is {one["config"]["network"]["beta"]:g}):\n\n{table}' in text
 
 
 def test_decodings_by_modes_stand_beside_their_network(root, written, tmp_path):
