@@ -53,10 +53,16 @@ def read_arrays(path):
 def load_parameters(net, path, contexts, partly=False):
     """Set the network's parameters from any `.params` file that holds them; returns a `released.Match`.
 
-    All of them and nothing else has to be there, or with `partly` enough for a start of training (`released.load`).
+    The state of a run is one, too: of its last epoch. All of them and nothing else has to be there, or with `partly` enough for a start of training (`released.load`).
     InputError names the first that does not fit.
     """
-    return released.load(parameters(net), read_arrays(path), path, contexts, partly)
+    arrays = read_arrays(path)
+    return released.load(parameters(net), _of_state(arrays) or arrays, path, contexts, partly)
+
+
+def _of_state(arrays):
+    """{structural name: array} of the parameters among the arrays of a state."""
+    return {name.partition(':')[2]: array for name, array in arrays.items() if name.startswith('parameter:')}
 
 
 def save_state(path, net, trainer, state):
@@ -82,8 +88,7 @@ def load_state(path, net, trainer, contexts):
         updates = state.pop('updates')
     except (KeyError, ValueError, AttributeError, TypeError, RecursionError):
         raise InputError(f'{path}: not the state of a run') from None
-    saved = {name.partition(':')[2]: array for name, array in arrays.items() if name.startswith('parameter:')}
-    released.load(parameters(net), saved, path, contexts)
+    released.load(parameters(net), _of_state(arrays), path, contexts)
     for name, parameter in statistics(net).items():
         copies = arrays.get(f'devices:{name}', ())
         if len(copies) == len(contexts):      # with another number of devices, all keep the first one's

@@ -2,8 +2,8 @@
 
 Coordinates are 0-based pixels with pixel centres at integers, in the source image and in the input alike. A box
 (cx, cy, w, h) covers [cx - w/2, cx + w/2]; the continuous input coordinate (i + 0.5)/W maps linearly onto it, so that
-an unrotated crop has x_source = cx + w*((i + 0.5)/W - 0.5). A box whose aspect ratio differs from the input's is
-stretched: whoever makes the boxes decides whether that is wanted.
+an unrotated crop has x_source = cx + w*((i + 0.5)/W - 0.5). A box whose proportions are not the input's is stretched;
+`fit` avoids that.
 """
 from collections import namedtuple
 from math import cos, radians, sin
@@ -24,6 +24,12 @@ Augmentation.__doc__ = """What `draw` may do to a crop (Section 6.1 of the paper
 
 rotation: at most this many degrees either way; scale: the box grows or shrinks by at most this fraction;
 flip: mirror half of the crops; flip_pairs: the pairs of joints that then change places."""
+
+
+def fit(width, height, size):
+    """The least (width, height) of a box around one of `width` and `height` in the proportions of `size` (W, H)."""
+    step = max(width / size[0], height / size[1])             # source pixels per input pixel
+    return step * size[0], step * size[1]
 
 
 def crop_matrix(box, size, rotation=0.0, scale=1.0, mirror=False):

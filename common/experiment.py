@@ -2,6 +2,7 @@
 import argparse
 import gc
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import mxnet as mx
@@ -154,32 +155,31 @@ def train(args, cfg, joints, prepare):
     given: nothing is overwritten.
     """
     contexts, store = runtime.contexts(args.gpus, args.cpus), runtime.kvstore(args.kvstore)
-    if cfg.train.dtype == 'bfloat16':
-        bfloat16.require(contexts)
-    if (run_folder(args.out, cfg) / STATE).exists() and not args.resume:
+    chain = _chain(cfg, args.overrides)
+    resumed = (run_folder(args.out, cfg) / STATE).exists()
+    if resumed and not args.resume:
         raise InputError(f'{run_folder(args.out, cfg)}: holds a run of this experiment; --resume continues it, another '
                          '--out starts anew')
-    chain = _chain(cfg, args.overrides)
+    finished = [run for run in chain if run is not cfg and (run_folder(args.out, run) / RESULT).exists()]
+    if resumed:                               # what it started from is not needed any more
+        chain = [*finished, cfg]
     for run in chain:
         _check_same_run(run_folder(args.out, run), run, args, goes_on=run is cfg)
-    rank, workers = runtime.shard(store)
-    folders, start = [], None
+    if any(run.train.dtype == 'bfloat16' for run in chain if run not in finished):
+        bfloat16.require(contexts)
+    folders = []
     for run in chain:
         folder = files.make_folder(run_folder(args.out, run))
-        if run is cfg or not (folder / RESULT).exists():
+        if run not in finished:
             if run is not cfg and not isinstance(store, str):
                 raise InputError(f'{cfg.name} starts from {run.name}: with --kvstore {args.kvstore}, train that first')
             if run is not cfg:
                 print(f'{cfg.name} starts from {run.name}, which is trained first', flush=True)
-            about = {'experiment': run.name, 'data': data_name(args.data), 'commit': _commit(), 'seed': run.train.seed,
-                     'devices': [str(context) for context in contexts], 'workers': workers, 'kvstore': args.kvstore}
-            history = _train_one(run, joints, prepare, folder, start, contexts, store, about)
-            if rank > 0:
-                return []
-            _write_result(folder / RESULT, about, history)
+            _train_one(run, joints, prepare, folder, folders[-1] / trainer.BEST if folders else None, contexts, store,
+                       args)
         folders.append(folder)
-        start = folder / trainer.BEST
-    return folders
+    rank, _ = runtime.shard(store)
+    return folders if rank == 0 else []
 
 
 def report(args, folders, test):
@@ -228,11 +228,11 @@ def _check_same_run(folder, cfg, args, goes_on):
         raise InputError(f'{folder}: holds a run on {data}, not on {data_name(args.data)}; use another --out')
     goes_on = goes_on or not (folder / RESULT).exists()
     for key, (before, now) in changed.items():
-        if key not in (*RESUMED_WITH, *_idle(cfg)) and (goes_on or not key.startswith('test.')):
+        if key not in (*RESUMED_WITH, *idle_keys(cfg)) and (goes_on or not key.startswith('test.')):
             raise InputError(f'{folder}: holds a run with {key} {before!r}, not {now!r}; use another --out')
 
 
-def _idle(cfg):
+def idle_keys(cfg):
     """The keys that change nothing in a run and its scores, because the loss or decoding they are of is not used."""
     keys = {'network.beta': cfg.loss.joint != 'none' or cfg.test.decode in ('integral', 'local'),
             'loss.joint_weight': cfg.loss.joint != 'none', 'loss.window': cfg.loss.joint != 'none',
@@ -253,16 +253,24 @@ def provenance(cfg, data, split):
             'seed': cfg.train.seed, 'config': config.sections(cfg)}
 
 
-def _train_one(cfg, joints, prepare, folder, start, contexts, store, about):
-    config.save(cfg, folder / CONFIG)
-    files.write_json(folder / ABOUT, about)
-    runtime.seed_everything(cfg.train.seed)
-    gc.collect()                              # the last phase's network is in reference cycles, and its memory large
-    loader, validate = prepare(cfg, contexts, runtime.shard(store))
-    net = network(cfg, joints, contexts)
-    if not (folder / STATE).exists():
-        _initial_parameters(cfg, net, start, contexts)
-    return trainer.fit(cfg, net, loader, validate, folder, contexts, store)
+def _train_one(cfg, joints, prepare, folder, start, contexts, store, args):
+    """Train one experiment of a chain; its first worker writes, which keeps other processes out of the folder."""
+    rank, workers = runtime.shard(store)
+    about = {'experiment': cfg.name, 'data': data_name(args.data), 'commit': _commit(), 'seed': cfg.train.seed,
+             'devices': [str(context) for context in contexts], 'workers': workers, 'kvstore': args.kvstore}
+    with files.locked(folder) if rank == 0 else nullcontext():
+        if rank == 0:
+            config.save(cfg, folder / CONFIG)
+            files.write_json(folder / ABOUT, about)
+        runtime.seed_everything(cfg.train.seed)
+        gc.collect()                          # the last phase's network is in reference cycles, and its memory large
+        loader, validate = prepare(cfg, contexts, (rank, workers))
+        net = network(cfg, joints, contexts)
+        if not (folder / STATE).exists():
+            _initial_parameters(cfg, net, start, contexts)
+        history = trainer.fit(cfg, net, loader, validate, folder, contexts, store)
+        if rank == 0:
+            _write_result(folder / RESULT, about, history)
 
 
 def _write_result(path, about, history):

@@ -1,4 +1,5 @@
 """Reading and writing files so that a crash never leaves half a file and an error names the file."""
+import fcntl
 import json
 import os
 from contextlib import contextmanager, suppress
@@ -49,6 +50,25 @@ def replacing(path):
     finally:
         with suppress(OSError):               # it may be renamed by now, or never have come to be
             temporary.unlink()
+
+
+@contextmanager
+def locked(folder):
+    """Keep other processes from doing the same in a folder; InputError where one is at it. Ends with the process."""
+    path = Path(folder) / '.lock'
+    try:
+        file = open(path, 'w')
+    except OSError as error:
+        raise InputError(f'{path}: cannot be written ({error.strerror})') from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f'{folder}: another process is writing there; wait for it, or choose another folder') \
+                from None
+        except OSError:                       # a file system without locks
+            pass
+        yield
 
 
 def write_text(path, text):

@@ -167,14 +167,20 @@ def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):
                 train_one_epoch(graph, trainer, loader, epoch, contexts, meter, termination)
             except InputError as error:
                 raise InputError(f'{error}{_saved(folder)}') from None
+            speed = meter.speed()
             if not termination.signal:
                 statistics.average()
-                metrics = termination.give_up(first_worker, validate, net)
+                try:
+                    metrics = termination.give_up(first_worker, validate, net)
+                except InputError as error:   # of a validation image; the epoch's training need not be done again
+                    if workers == 1:
+                        save(meter.state)
+                    raise InputError(f'{error}{_saved(folder)}') from None
             if termination.signal:
                 save(meter.state)
                 raise Terminated(termination.signal, f'{meter.title}, step {meter.steps}{_saved(folder)}')
             best = schedule.update(metrics['score'])
-            history.append({'epoch': epoch, 'rate': rate, **meter.means(), 'images_per_second': meter.speed(),
+            history.append({'epoch': epoch, 'rate': rate, **meter.means(), 'images_per_second': speed,
                             **metrics, 'best': best})
             if board:
                 if best:

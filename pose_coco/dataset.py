@@ -4,7 +4,7 @@ from collections import Counter, namedtuple
 
 import numpy as np
 
-from common.crop import Sample
+from common.crop import Sample, fit
 from common.errors import InputError
 from pose_coco.layout import PERSON, read_detections, read_split
 from pose_coco.nms import by_image, suppress
@@ -26,8 +26,7 @@ def person_box(bbox, size):
     coordinates, where the first pixel begins at 0, to ours, where its centre is at 0.
     """
     x, y, w, h = bbox
-    step = PADDING * max(w / size[0], h / size[1])            # source pixels per input pixel
-    return x + w / 2 - 0.5, y + h / 2 - 0.5, step * size[0], step * size[1]
+    return x + w / 2 - 0.5, y + h / 2 - 0.5, *fit(PADDING * w, PADDING * h, size)
 
 
 def load_people(data, split, size, boxes=None, score_threshold=0.0, iou_threshold=1.0):

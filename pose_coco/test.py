@@ -48,7 +48,7 @@ def test(cfg, params, data, split, contexts, json=None, picture=None, save=None,
     decoding's predictions (`layout.write_results`). InputError where there is nothing to score and nothing to save.
     """
     truth = read_split(data, split) if has_annotations(data, split) else None
-    if not (truth or save):
+    if truth is None and (json or not (save or picture)):
         raise InputError(f'--split {split}: has no annotations to score; --save writes what COCO\'s server scores')
     people = load_people(data, split, cfg.input.size, boxes, **thresholds)
     net = experiment.load_network(cfg, len(JOINTS), params, contexts)

@@ -3,23 +3,23 @@ from pathlib import Path
 
 import numpy as np
 
-from common.crop import Sample
+from common.crop import Sample, fit
 from pose_mpii.layout import read_split
 from pose_mpii.skeleton import JOINTS
 
 
-def person_box(center, scale):
+def person_box(center, scale, size):
     """MPII practice: the square (cx, cy, side, side) in 0-based pixels around a person.
 
     center: 1-based pixels; scale: the person's height / 200 px. The centre moves down by 15 * scale, so that feet are
-    in; the side is 200 * 1.25 * scale.
+    in; the side is 200 * 1.25 * scale. For an input `size` (width, height) that is no square it is the box around it.
     """
     side = 200 * 1.25 * scale
-    return center[0] - 1, center[1] - 1 + 15 * scale, side, side
+    return center[0] - 1, center[1] - 1 + 15 * scale, *fit(side, side, size)
 
 
-def load_samples(data, split):
-    """The people of a split as a list of `Sample`, in the order of the annotation file.
+def load_samples(data, split, size):
+    """The people of a split, for an input of `size`, as a list of `Sample` in the order of the annotation file.
 
     A split without joints (test) gives joints that are all invisible. InputError as `layout.read_split`.
     """
@@ -28,7 +28,7 @@ def load_samples(data, split):
     for record in read_split(data, split):
         record = {**unknown, **record}
         samples.append(Sample(str(Path(data) / 'images' / record['image']),
-                              person_box(record['center'], record['scale']),
+                              person_box(record['center'], record['scale'], size),
                               np.asarray(record['joints'], np.float32) - 1,
                               np.asarray(record['joints_vis'], np.float32)))
     return samples

@@ -4,8 +4,8 @@
 
 Runs the trained network once and prints PCKh@0.5 / PCKh@0.1 / AUC, in percent, of
 
-- the local integral for windows of 3 x 3 to 9 x 9 cells, and the integral over all of them, for temperatures from a
-  quarter of the configured `network.beta` to four times of it;
+- the local integral for windows of 3 x 3 to 9 x 9 cells, and the integral over all of them, for a beta from
+  a quarter of the configured `network.beta` to four times of it;
 - every decoding, on the joints whose normalised map (Eq. 5) has one mode and on the others apart. One mode: nine tenths
   of it lie in one window of `test.window`.
 
@@ -74,7 +74,7 @@ def _metrics(*predictions_and_truth):
 
 
 def local_table(lines):
-    """`study`'s 'local' as Markdown: a row a temperature, a column a window."""
+    """`study`'s 'local' as Markdown: a row a beta, a column a window."""
     cells = {(line['beta'], line['window']): _shown(line) for line in lines}
     betas = sorted({beta for beta, _ in cells})
     windows = sorted({window for _, window in cells}, key=lambda window: window or np.inf)
@@ -105,7 +105,7 @@ def main(argv=None):
     cfg = experiment.configuration(args, 'mpii')
     if cfg.network.head == 'regression':
         raise InputError(f'{cfg.name}: a regression network has no heat maps to decode')
-    samples = load_samples(args.data, args.split)
+    samples = load_samples(args.data, args.split, cfg.input.size)
     truth = read_ground_truth(ground_truth_file(args.data, args.split), len(samples))
     contexts = runtime.contexts(args.gpus, args.cpus)
     net = experiment.load_network(cfg, len(JOINTS), args.params, contexts)

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from common import experiment, files, grid, inference, results, runtime, visualise
 from common.cli import run
-from common.crop import crop_matrix, invert
+from common.crop import crop_matrix, fit, invert
 from common.errors import InputError
 from common.images import SUFFIXES, find_photographs, read_image
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS, LIMBS, PELVIS, SIDES, THORAX
@@ -115,8 +115,7 @@ def crop_box(box, shape, size):
     if outside or max(w, h) > 10 * max(width, height):
         raise InputError(f'--box {x:g},{y:g},{w:g},{h:g}: expected a part of the image, which has {width} x {height} '
                          'pixels')
-    grow = max(w / size[0], h / size[1])
-    return x + (w - 1) / 2, y + (h - 1) / 2, size[0] * grow, size[1] * grow
+    return x + (w - 1) / 2, y + (h - 1) / 2, *fit(w, h, size)
 
 
 def cut(image, box, size):

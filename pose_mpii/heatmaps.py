@@ -71,7 +71,7 @@ def main(argv=None):
     for cfg in configurations:
         if cfg.network.head == 'regression':
             raise InputError(f'{cfg.path}: a regression network has no heat maps')
-    samples = load_samples(args.data, args.split)
+    samples = load_samples(args.data, args.split, SIZE)
     try:
         chosen = [samples[range(len(samples)).index(int(index))] for index in args.people.split(',')]
     except ValueError:

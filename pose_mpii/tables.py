@@ -189,7 +189,7 @@ def write(found, out, data):
 def _write(section, out, data):
     parts = [section.title, table2(section), *(grid(section, table) for table in GRIDS),
              by_decoding(section),
-             studied(section, 'local', 'The integral by its window and temperature', decodings.local_table),
+             studied(section, 'local', 'The integral by its window and beta', decodings.local_table),
              studied(section, 'modes', 'Decodings where nine tenths of a normalised map lie in 5 x 5 cells (one mode) '
                      'and elsewhere (several)', decodings.modes_table, older=True)]
     if section.configuration('table6/i1'):

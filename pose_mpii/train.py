@@ -22,12 +22,12 @@ from pose_mpii.test import score, test
 
 def training_loader(cfg, data, shard=(0, 1)):
     """Batches of the training split (`experiment.training_loader`)."""
-    return experiment.training_loader(cfg, load_samples(data, cfg.data.train), FLIP_PAIRS, shard)
+    return experiment.training_loader(cfg, load_samples(data, cfg.data.train, cfg.input.size), FLIP_PAIRS, shard)
 
 
 def validation(cfg, data, split, contexts):
     """A function of the network: PCKh of every decoding on a split; its 'score' is the configured decoding's AUC."""
-    loader = experiment.ordered_loader(cfg, load_samples(data, split))
+    loader = experiment.ordered_loader(cfg, load_samples(data, split, cfg.input.size))
     truth = read_ground_truth(ground_truth_file(data, split), len(loader.samples))
     experiment.require_images(loader.samples, split)
 

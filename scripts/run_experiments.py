@@ -45,7 +45,8 @@ def check_same(path, cfg, data):
     if result['data'] != experiment.data_name(data):
         raise InputError(f'{path}: is on {result["data"]}, not on {experiment.data_name(data)}; use another --results')
     for key, (was, now) in results.departures(result, cfg).items():
-        raise InputError(f'{path}: has {key} {was!r}, not {now!r}; move it away, or use another --results')
+        if key not in experiment.idle_keys(cfg):
+            raise InputError(f'{path}: has {key} {was!r}, not {now!r}; move it away, or use another --results')
 
 
 def seeds(text):

@@ -8,7 +8,9 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 extra=${1:-}
 mark=$root/.venv/complete${extra:+-$extra}
-chosen=${PYTHON:-}${MXNET_PACKAGE:-}           # a choice makes the environment anew
+choice=$root/.venv/choice
+chosen=${PYTHON:-}${MXNET_PACKAGE:-}           # a choice that is not the last one makes the environment anew
+if [ -n "$chosen" ] && [ "$chosen" = "$(cat "$choice" 2>/dev/null)" ]; then chosen=; fi
 if [ -z "$chosen" ] && [ -e "$mark" ] && [ "$mark" -nt "$root/setup.py" ]; then exit 0; fi
 
 package=$root/.venv/mxnet-package              # the wheel that was chosen
@@ -40,6 +42,7 @@ echo "Setting up $root/.venv with $("$python" --version) and $MXNET_PACKAGE" >&2
 venv=$root/.venv/bin/python
 if [ -n "$chosen" ] || ! "$venv" -m pip --version >/dev/null 2>&1; then "$python" -m venv --clear "$root/.venv"; fi
 if [ -n "$wanted" ]; then echo "$wanted" >"$package"; fi
+if [ -n "$chosen" ]; then echo "$chosen" >"$choice"; fi
 "$venv" -m pip install --quiet --disable-pip-version-check --editable "$root${extra:+[$extra]}"
 
 if ! "$venv" -c 'import cv2' 2>/dev/null; then          # a server without libGL

@@ -269,7 +269,7 @@ def read_jpeg(path):
 # kind: (file, how it is damaged, how it is read)
 KINDS = {
     'mpii': ('mpii/annot/valid.json', damage_json,
-             lambda path: crop_all(path.parents[1], load_samples(path.parents[1], 'valid'))),
+             lambda path: crop_all(path.parents[1], load_samples(path.parents[1], 'valid', SIZE))),
     'coco': (f'coco/{PEOPLE}', damage_json,
              lambda path: crop_all(path.parents[1], load_people(path.parents[1], 'val', SIZE).samples)),
     'detections': ('coco/boxes.json', damage_json,

@@ -9,9 +9,10 @@ from common import bfloat16, checkpoint, config, experiment, runtime
 from common.errors import InputError
 from common.losses import LossGraph, PoseLoss
 from common.trainer import loss_graph, optimizer, train_step
+from pose_mpii import train
 from pose_mpii.skeleton import JOINTS
 from pose_mpii.train import training_loader
-from runs import SMALL, assert_same_run, experiment_file, folder, run
+from runs import ROOT, SMALL, assert_same_run, experiment_file, folder, run
 
 METHODS = ('h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar')
 BFLOAT16 = ['--set', 'train.dtype=bfloat16']
@@ -92,6 +93,9 @@ def test_without_avx512_is_one_clear_error(tmp_path, monkeypatch, tiny_data, cap
     cpuinfo.write_text('flags\t\t: fpu avx2 avx512f\n')
     with pytest.raises(InputError, match='AVX-512, which this one lacks; use float32'):
         run('h1', tiny_data, tmp_path / 'out', *BFLOAT16)
+    with pytest.raises(InputError, match='AVX-512'):                           # float32, but from an H1 in bfloat16
+        train.main(['--cfg', str(ROOT / 'experiments/drawn/study/i1.yaml'), '--data', str(tiny_data), '--out',
+                    str(tmp_path / 'out')])
     assert not (tmp_path / 'out').exists()
     cpuinfo.write_text('flags\t\t: fpu avx512f avx512bw\n')
     bfloat16.require([mx.cpu()])

@@ -139,12 +139,13 @@ def params(root, tmp_path_factory):
 
 @pytest.fixture
 def tested(root, params, tiny_coco, tmp_path):
-    """A function that runs the test program and returns what it writes with --json, None where it does not."""
-    def tested(*more):
+    """A function that runs the test program and returns what it writes with --json, or without it None."""
+    def tested(*more, scored=True):
         path = tmp_path / 'test.json'
         test.main(options(('--cfg', experiment_file(root)), ('--params', params), ('--data', tiny_coco),
-                          ('--json', path), *(('--set', value) for value in SMALL)) + [str(word) for word in more])
-        return json.loads(path.read_text()) if path.exists() else None
+                          *(('--set', value) for value in SMALL), *[('--json', path)] * scored)
+                  + [str(word) for word in more])
+        return json.loads(path.read_text()) if scored else None
     return tested
 
 
@@ -204,8 +205,8 @@ def test_the_options_reach_the_network(tested, truth, tiny_coco, monkeypatch):
 
 def test_of_a_split_without_annotations_there_is_only_the_file(tested, tiny_coco, tmp_path, capsys):
     boxes = tiny_coco / 'detections_test-dev2017.json'
-    assert tested('--split', 'test-dev2017', '--boxes', boxes, '--save', tmp_path, '--flip-test', '--picture',
-                  tmp_path / 'people.png') is None
+    tested('--split', 'test-dev2017', '--boxes', boxes, '--save', tmp_path, '--flip-test', '--picture',
+           tmp_path / 'people.png', scored=False)
     saved = tmp_path / 'person_keypoints_test-dev2017_cpu-coco-table8-i1_results.json'
     images = read_images(annotation_file(tiny_coco, 'test-dev2017'))
     records = read_results(saved, images, 'the split')
@@ -217,6 +218,7 @@ def test_of_a_split_without_annotations_there_is_only_the_file(tested, tiny_coco
 
 @pytest.mark.parametrize('more, told', [
     (['--split', 'test-dev2017', '--boxes', 'x.json'], '--split test-dev2017: has no annotations to score; --save'),
+    (['--split', 'test-dev2017', '--save', 'DIR', '--json', 'scores.json'], 'has no annotations to score; --save'),
     (['--split', 'test-dev2017', '--save', 'DIR'], 'image_info_test-dev2017.json: has no keypoints of people'),
     (['--split', 'val2014'], 'person_keypoints_val2014.json: no such file'),
     (['--boxes', 'gone.json'], 'gone.json: cannot be read'),
@@ -225,7 +227,7 @@ def test_of_a_split_without_annotations_there_is_only_the_file(tested, tiny_coco
     (['--params', 'gone.params'], 'gone.params: cannot be read')])
 def test_what_cannot_be_tested_is_said(tested, tmp_path, more, told):
     with pytest.raises(InputError) as caught:
-        tested(*[tmp_path if word == 'DIR' else word for word in more])
+        tested(*[tmp_path if word == 'DIR' else word for word in more], scored=False)
     assert told in str(caught.value) and '\n' not in str(caught.value)
 
 

@@ -26,7 +26,7 @@ def studied(experiments, params, tiny_data, tmp_path_factory):
     return tuple(json.loads((folder / f'{name}.json').read_text()) for name in ('study', 'test'))
 
 
-def test_at_the_configured_window_and_temperature_it_is_the_test_program(studied):
+def test_at_the_configured_window_and_beta_it_is_the_test_program(studied):
     study, tested = studied
     beta = study['config']['network']['beta']
     for decoding, window in (('local', 2), ('integral', 0)):                   # over all cells: the integral itself
@@ -34,10 +34,10 @@ def test_at_the_configured_window_and_temperature_it_is_the_test_program(studied
         assert {key: tested['decodings'][decoding][key] for key in decodings.METRICS} == \
             {key: line[key] for key in decodings.METRICS}
     assert study['experiment'] == tested['experiment'] and study['config'] == tested['config']
-    assert len({line['AUC'] for line in study['local']}) > 5, 'windows and temperatures make no difference'
+    assert len({line['AUC'] for line in study['local']}) > 5, 'windows and betas make no difference'
 
 
-def test_the_table_has_a_row_a_temperature_and_a_column_a_window(studied):
+def test_the_table_has_a_row_a_beta_and_a_column_a_window(studied):
     study, _ = studied
     header, _, *rows = decodings.local_table(study['local']).splitlines()
     assert header == '| beta | 3 x 3 cells | 5 x 5 cells | 7 x 7 cells | 9 x 9 cells | all cells |'

@@ -126,7 +126,7 @@ def test_a_photograph_gives_the_joints_of_the_test_program(shown, experiments, p
                                                            flip):
     cfg = config.load(experiments / f'{network}.yaml', [*TINY, f'test.flip={str(flip).lower()}'])
     net = experiment.load_network(cfg, len(JOINTS), params[network], [mx.cpu()])
-    samples = load_samples(tiny_data, 'valid')[2:3]
+    samples = load_samples(tiny_data, 'valid', cfg.input.size)[2:3]
     expected = inference.predict(cfg, net, Loader(samples, cfg.input.size, 1), [mx.cpu()], FLIP_PAIRS, '')[0]
 
     cx, cy, w, h = samples[0].box

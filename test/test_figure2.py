@@ -28,7 +28,7 @@ def test_figure_2_has_a_row_a_joint_and_columns_for_each_person(figure2):
 
 
 def test_figure_2_shows_the_annotated_joint_and_each_networks_map(tiny_data):
-    samples = load_samples(tiny_data, 'valid')[:1]
+    samples = load_samples(tiny_data, 'valid', heatmaps.SIZE)[:1]
     maps = np.zeros((2, 1, len(JOINTS), 8, 8), np.float32)
     maps[0, 0, 5, 0, 0] = maps[1, 0, 5, 7, 7] = 1
     joints = transform_points(crop_matrix(samples[0].box, heatmaps.SIZE), samples[0].joints)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from common.errors import InputError
-from common.files import make_folder, read_json, replacing, write_json, write_text
+from common.files import locked, make_folder, read_json, replacing, write_json, write_text
 
 
 @contextmanager
@@ -77,6 +77,18 @@ def test_a_full_disk_leaves_the_old_network(tmp_path, lacking):
     with full_disk(len(old) - lacking):
         assert fails(save_parameters, net, path).startswith(f'{path}: cannot be written (')
     assert path.read_bytes() == old and os.listdir(tmp_path) == ['best.params']
+
+
+def test_a_locked_folder_is_one_processes(tmp_path):
+    with locked(tmp_path):
+        with pytest.raises(InputError, match=f'{tmp_path}: another process is writing there'):
+            with locked(tmp_path):
+                pass
+    with locked(tmp_path):                    # free again
+        pass
+    with pytest.raises(InputError, match='gone/.lock: cannot be written'):
+        with locked(tmp_path / 'gone'):
+            pass
 
 
 @pytest.mark.parametrize('name', ['file/result.json', 'file/folder/result.json', 'folder', '/proc/result.json',

@@ -51,7 +51,7 @@ def test_with_the_flip_test_a_mirrored_image_gives_the_mirrored_result(root, ima
 def test_predicting_mirrors_and_selects_as_inferring_does(root, tiny_data):
     """Through JPEGs, batches and the way back to the photographs."""
     cfg, net = network(root, 'table5/stages2/i1', 'test.flip=true', 'test.stage=1')
-    samples = load_samples(tiny_data, 'valid')
+    samples = load_samples(tiny_data, 'valid', (64, 64))
     truth = read_ground_truth(ground_truth_file(tiny_data, 'valid'), len(samples))
     batch = next(Loader(samples, (64, 64), len(samples)).batches())
     heatmaps, joints = inference.infer(cfg, net, batch.images, CPU, FLIP_PAIRS)

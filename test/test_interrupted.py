@@ -1,6 +1,7 @@
 """Trainings that are stopped, killed or fail, and go on as if nothing had been."""
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,6 +98,27 @@ def test_killed_while_a_checkpoint_is_half_written(root, tiny_data, tmp_path, wh
     assert_same_run(whole['1'], folder(tmp_path, 'h1'))
 
 
+def test_a_corrupt_validation_image_costs_no_training(tiny_data, tmp_path, monkeypatch, whole):
+    data = shutil.copytree(tiny_data, tmp_path / 'data')
+    image = next((data / 'images').glob('valid_*.jpg'))
+    content = image.read_bytes()
+    image.write_bytes(content[:-500])
+    with pytest.raises(InputError, match='truncated.*last.state is whole, --resume goes on from it'):
+        run('h1', data, tmp_path, '--set', 'train.epochs=2')
+    image.write_bytes(content)
+    steps = counted(monkeypatch, trainer, 'train_step')
+    run('h1', data, tmp_path, '--set', 'train.epochs=2', '--resume')
+    assert len(steps) == 3, 'the first epoch was trained once more'
+    assert_same_run(whole['1'], folder(tmp_path, 'h1'))
+
+
+def counted(monkeypatch, module, name):
+    """A list to which every call of a function of a module adds an element."""
+    function, calls = getattr(module, name), []
+    monkeypatch.setattr(module, name, lambda *args, **kwargs: (calls.append(name), function(*args, **kwargs))[1])
+    return calls
+
+
 def signalled(monkeypatch, module, name, call):
     """Let a function of a module send this process SIGTERM when it is called for the `call`-th time."""
     function, calls = getattr(module, name), []
@@ -147,7 +169,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_spares_the_checkpoint(tiny_d
         batch.joints[1] = np.nan
         names.append(Path(samples[batch.indices[1]].image).name)
         return step(graph, optimizer, batch, contexts, workers)
-    names, samples = [], load_samples(tiny_data, 'train')
+    names, samples = [], load_samples(tiny_data, 'train', (64, 64))
     run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     with monkeypatch.context() as patch:
         patch.setattr(trainer, 'train_step', broken)

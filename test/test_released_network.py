@@ -32,7 +32,7 @@ def test_the_card_has_the_scores_of_the_test(root):
 
 def test_it_finds_people_in_photographs_it_was_not_trained_on(shared):
     data, cfg = shared / 'lspet_mpii', config.load(CONFIG)
-    samples = load_samples(data, 'valid')
+    samples = load_samples(data, 'valid', cfg.input.size)
     truth = [part[:PEOPLE] for part in read_ground_truth(ground_truth_file(data, 'valid'), len(samples))]
     net = experiment.load_network(cfg, len(JOINTS), demo.RELEASED, [mx.cpu()])
     _, scores = score(cfg, net, experiment.ordered_loader(cfg, samples[:PEOPLE]), truth, [mx.cpu()], 'test')

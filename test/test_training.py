@@ -133,6 +133,32 @@ def test_i1_trains_its_h1_first_and_leaves_what_a_user_looks_for(tiny_data, tmp_
     assert line['AUC'] == pytest.approx(result['AUC'])                         # best.params is the network that scored
 
 
+def test_the_state_of_a_run_serves_as_parameters_of_its_last_epoch(tiny_data, tmp_path):
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    loaded = []
+    for name in ('best.params', 'last.state'):                                 # the only epoch is the best
+        net = experiment.network(config.load(experiment_file('h1'), SMALL), len(JOINTS), [mx.cpu()])
+        checkpoint.load_parameters(net, folder(tmp_path, 'h1') / name, [mx.cpu()])
+        loaded.append({key: value.data().asnumpy() for key, value in checkpoint.parameters(net).items()})
+    for key in loaded[0]:
+        np.testing.assert_array_equal(loaded[0][key], loaded[1][key])
+
+
+def test_a_resumed_i1_does_without_the_h1_it_started_from(tiny_data, tmp_path):
+    run('i1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    shutil.rmtree(folder(tmp_path, 'h1'))
+    run('i1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
+    assert not folder(tmp_path, 'h1').exists()
+    assert len((folder(tmp_path, 'i1') / 'log.jsonl').read_text().splitlines()) == 2
+
+
+def test_two_processes_do_not_train_in_one_folder(tiny_data, tmp_path):
+    with files.locked(files.make_folder(folder(tmp_path, 'h1'))):
+        with pytest.raises(InputError, match='another process is writing there'):
+            run('i1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    assert not (folder(tmp_path, 'h1') / 'run.json').exists()
+
+
 def test_an_earlier_run_is_not_overwritten(tiny_data, tmp_path, capsys):
     run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     before = (folder(tmp_path, 'h1') / 'last.state').read_bytes()

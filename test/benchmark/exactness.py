@@ -59,9 +59,9 @@ def main(argv=None):
     args = parser.parse_args(argv)
     cfg = config.load(args.cfg, args.overrides)
     split = cfg.data.valid
-    samples = load_samples(args.data, split)
+    samples = load_samples(args.data, split, cfg.input.size)
     truth = read_ground_truth(ground_truth_file(args.data, split), len(samples))
-    photographs = [Path(sample.image) for sample in load_samples(args.data, cfg.data.train)]
+    photographs = [Path(sample.image) for sample in load_samples(args.data, cfg.data.train, cfg.input.size)]
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for title, net in networks(cfg, args.params, folder, photographs):
