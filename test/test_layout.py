@@ -7,6 +7,7 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from common.errors import InputError
+from pose_mpii.dataset import person_box
 from pose_mpii.layout import (annotation_file, ground_truth_file, read_ground_truth, read_predictions, read_split,
                               save_predictions, write_ground_truth, write_split)
 
@@ -28,6 +29,13 @@ def test_records_survive_a_round_trip_and_arrays_may_stand_for_lists(tmp_path):
     arrays = {key: np.array(value) if isinstance(value, list) else value for key, value in RECORD.items()}
     write_split(tmp_path, 'valid', [RECORD, arrays])
     assert read_split(tmp_path, 'valid') == [RECORD, RECORD]
+
+
+@pytest.mark.parametrize('size, sides', [((256, 256), (500, 500)), ((192, 256), (500, 500 * 4 / 3)),
+                                         ((256, 128), (1000, 500))])
+def test_a_persons_box_is_square_or_the_least_one_around_it(size, sides):
+    """1-based centre, scale 2: 200 * 1.25 * 2 pixels, the centre 30 lower; in the input's proportions."""
+    assert person_box((101, 201), 2, size) == pytest.approx((100, 230, *sides))
 
 
 def test_a_test_record_needs_no_joints_but_others_do(tmp_path):
