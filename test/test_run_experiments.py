@@ -34,7 +34,7 @@ def test_every_experiment_is_kept_once_with_its_seeds(tiny_data, yamls, tmp_path
     capfd.readouterr()
     run_experiments.main([*options, '--out', str(tmp_path / 'nowhere')])
     assert not (tmp_path / 'nowhere').exists() and capfd.readouterr().out.count(' is there') == 4
-    run_experiments.main([*options, '--set', 'loss.joint_weight=2', str(yamls[0])])    # which H1 does not use
+    run_experiments.main([*options, '--set', 'loss.radius=20'])                # which neither uses
     for change, message in ((['--set', 'train.epochs=2'], 'has train.epochs 1, not 2'),
                             (['--data', str(tmp_path)], f'is on tiny, not on {tmp_path.name}')):
         with pytest.raises(InputError, match='4 of 4 failed'):
