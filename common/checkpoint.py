@@ -53,8 +53,8 @@ def read_arrays(path):
 def load_parameters(net, path, contexts, partly=False):
     """Set the network's parameters from any `.params` file that holds them; returns a `released.Match`.
 
-    The state of a run is one, too: of its last epoch. All of them and nothing else has to be there, or with `partly` enough for a start of training (`released.load`).
-    InputError names the first that does not fit.
+    The state of a run is one, too: of its last epoch. All of them and nothing else has to be there, or with `partly`
+    enough for a start of training (`released.load`). InputError names the first that does not fit.
     """
     arrays = read_arrays(path)
     return released.load(parameters(net), _of_state(arrays) or arrays, path, contexts, partly)
