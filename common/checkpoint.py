@@ -65,8 +65,8 @@ def _of_state(arrays):
     return {name.partition(':')[2]: array for name, array in arrays.items() if name.startswith('parameter:')}
 
 
-def save_state(path, net, trainer, state):
-    """Write the whole state of a run: parameters, optimizer and the JSON-able `state`."""
+def save_state(path, net, trainer, history, begun):
+    """Write the whole state of a run: parameters, optimizer, its history and the epoch begun (`trainer.fit`), JSON."""
     arrays = {f'parameter:{name}': value for name, value in _values(net).items()}
     moments = trainer._updaters[0].states     # the same on every device
     for index, name in _trained(net, trainer):
@@ -75,17 +75,17 @@ def save_state(path, net, trainer, state):
     for name, parameter in statistics(net).items():
         copies = [copy.as_in_context(mx.cpu()) for copy in parameter.list_data()]
         arrays[f'devices:{name}'] = mx.nd.stack(*copies)
-    state = dict(state, updates=trainer.optimizer.num_update)
+    state = {'history': history, 'begun': begun, 'updates': trainer.optimizer.num_update}
     arrays['json'] = mx.nd.array(np.frombuffer(json.dumps(state).encode(), np.uint8), dtype=np.uint8)
     write_arrays(path, arrays)
 
 
 def load_state(path, net, trainer, contexts):
-    """Load what `save_state` wrote; returns `state`."""
+    """Load what `save_state` wrote; returns history and the epoch begun."""
     arrays = read_arrays(path)
     try:
         state = json.loads(arrays.pop('json').asnumpy().tobytes().decode())
-        updates = state.pop('updates')
+        history, begun, updates = (state[key] for key in ('history', 'begun', 'updates'))
     except (KeyError, ValueError, AttributeError, TypeError, RecursionError):
         raise InputError(f'{path}: not the state of a run') from None
     released.load(parameters(net), _of_state(arrays), path, contexts)
@@ -103,7 +103,7 @@ def load_state(path, net, trainer, contexts):
                 updater.states[index] = tuple(moment.as_in_context(device).copy() for moment in moments)
                 updater.states_synced[index] = True
         optimizer._all_index_update_counts[device.device_id] = {index: updates for index in updater.states}
-    return state
+    return history, begun
 
 
 def _trained(net, trainer):

@@ -5,6 +5,7 @@ winning). `load` merges them, applies `--set a.b=c` and checks every key against
 """
 import difflib
 import math
+import os
 from pathlib import Path
 
 import yaml
@@ -101,7 +102,7 @@ SCHEMA = {
         'valid': relative_path(),             # the split that decides when the rate drops and which epoch is best
     },
     'input': {
-        'size': list_of(integer(32), length=2),               # width, height
+        'size': list_of(integer(32, 4096), length=2),         # width, height
     },
     'augment': {
         'rotation': number(0, 180),           # degrees, uniform in +-
@@ -121,7 +122,7 @@ SCHEMA = {
         'joint': one_of('l1', 'l2', 'none'),
         'heatmap_weight': number(0, above=True),
         'joint_weight': number(0, above=True),
-        'window': integer(0),                 # the joint loss's integral: cells to each side of the maximum; 0: all
+        'window': integer(0, 64),             # the joint loss's integral: cells to each side of the maximum; 0: all
         'sigma': number(0, above=True),       # H1: the Gaussian's standard deviation in cells
         'radius': number(0, above=True),      # H3: positives lie within this many pixels, for an input 256 wide
         'negatives': number(0, above=True),   # H3: random negatives for each positive
@@ -139,7 +140,7 @@ SCHEMA = {
     },
     'test': {
         'decode': one_of('argmax', 'quarter', 'integral', 'local', 'regression'),
-        'window': integer(1),                 # local integral: cells to each side of the maximum
+        'window': integer(1, 64),             # local integral: cells to each side of the maximum
         'stage': integer(0),                  # the stage whose output counts; 0: the last
         'flip': boolean(),
         'batch_size': integer(1),
@@ -157,7 +158,7 @@ def load(path, overrides=()):
     `experiments`, without its suffix ('mpii/table2/i1'). InputError names the file or option and the key, and says
     what would be right.
     """
-    path = Path(path).resolve()
+    path = Path(os.path.realpath(path))
     values = _read(path, (), {})
     for override in overrides:
         key, equals, value = override.partition('=')
@@ -216,7 +217,7 @@ def _read(path, seen, known):
     for base in bases if isinstance(bases, list) else [bases]:
         if not isinstance(base, str) or not base.isprintable():
             raise InputError(f'{path}: base is {_shown(base)}; expected a file, or a list of files')
-        values.update(_read((path.parent / base).resolve(), seen + (path,), known))
+        values.update(_read(Path(os.path.realpath(path.parent / base)), seen + (path,), known))
     name = tree.pop('name', None)
     if name is not None and not seen:         # a base's name is not ours
         values['name'] = name, str(path)
@@ -249,11 +250,22 @@ def _parse(content, source):
         for event in yaml.parse(content, yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent):             # through which a few lines stand for gigabytes
                 raise yaml.MarkedYAMLError(problem='an alias', problem_mark=event.start_mark)
+        _check_unique(yaml.compose(content, yaml.SafeLoader))
         return yaml.safe_load(content)
     except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:    # '!!bool x' and such
         line = getattr(error, 'problem_mark', None)
         where = f' (line {line.line + 1}: {error.problem})' if line else ''
         raise InputError(f'{source}: not valid YAML{where}') from None
+
+
+def _check_unique(node):
+    """yaml.MarkedYAMLError where a mapping holds a key twice, of which YAML would keep the last."""
+    seen = set()
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        if str(key.value) in seen:
+            raise yaml.MarkedYAMLError(problem=f'a second {_plain(key.value)}', problem_mark=key.start_mark)
+        seen.add(str(key.value))
+        _check_unique(value)
 
 
 def _check(key, value, source, rule):

@@ -1,6 +1,7 @@
 """What training and testing share on every data set: options, networks with their parameters, phases, the report."""
 import argparse
 import gc
+import os
 import subprocess
 from contextlib import nullcontext
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
-from common import bfloat16, checkpoint, config, files, results, runtime, trainer, visualise
+from common import bfloat16, checkpoint, config, files, results, runtime, store, trainer, visualise
 from common.crop import Augmentation
 from common.errors import InputError
 from common.loader import Loader
@@ -67,8 +68,7 @@ def check_outputs(args):
     """Say now, not after an hour of predicting, where a test program's results cannot be written."""
     if args.picture:
         visualise.check_suffix(args.picture)
-    for path in filter(None, (args.save, args.json, args.picture)):
-        files.check_output(path)
+    files.check_outputs(filter(None, (args.save, args.json, args.picture)), (args.cfg, args.params))
 
 
 def parser(description):
@@ -123,21 +123,17 @@ def training_loader(cfg, samples, flip_pairs, shard=(0, 1)):
 
     A network that starts from another one sees new crops, not those of the other's epochs once more.
     """
+    if not any(sample.visible.any() for sample in samples):
+        raise InputError(f'data.train is {cfg.data.train}: nobody in it has an annotated joint')
     augment = Augmentation(cfg.augment.rotation, cfg.augment.scale, cfg.augment.flip, flip_pairs)
     return Loader(samples, cfg.input.size, cfg.train.batch_size, shuffle=True, augment=augment,
                   seed=2 * cfg.train.seed + bool(cfg.train.start_from), strict=False, shard=shard)
 
 
 def ordered_loader(cfg, samples):
-    """Batches of samples in their order, each once."""
+    """Batches of samples in their order, each once; InputError if an image is missing (`files.require_images`)."""
+    files.require_images([sample.image for sample in samples])
     return Loader(samples, cfg.input.size, cfg.test.batch_size)
-
-
-def require_images(samples, split):
-    """InputError if an image of a split is missing: said at once, not after the first epoch."""
-    missing = [sample.image for sample in samples if not Path(sample.image).is_file()]
-    if missing:
-        raise InputError(f'{missing[0]}: missing, as are {len(missing) - 1} more images of the split {split}')
 
 
 def run_folder(out, cfg):
@@ -152,7 +148,7 @@ def train(args, cfg, joints, prepare):
     worker's shard that returns the training loader and the validation function. Returns the folders of all of them, in
     the order of training (none in a worker that is not the first); each holds best.params, result.json, log.jsonl,
     config.yaml and last.state. InputError where the experiment's own folder holds a run already and --resume was not
-    given: nothing is overwritten.
+    given, or a finished one that has lost its last.state: nothing is overwritten.
     """
     contexts, store = runtime.contexts(args.gpus, args.cpus), runtime.kvstore(args.kvstore)
     chain = _chain(cfg, args.overrides)
@@ -160,6 +156,9 @@ def train(args, cfg, joints, prepare):
     if resumed and not args.resume:
         raise InputError(f'{run_folder(args.out, cfg)}: holds a run of this experiment; --resume continues it, another '
                          '--out starts anew')
+    if not resumed and (run_folder(args.out, cfg) / RESULT).exists():
+        raise InputError(f'{run_folder(args.out, cfg)}: holds a finished run, but not the {STATE} it could go on from; '
+                         'use another --out')
     finished = [run for run in chain if run is not cfg and (run_folder(args.out, run) / RESULT).exists()]
     if resumed:                               # what it started from is not needed any more
         chain = [*finished, cfg]
@@ -203,7 +202,7 @@ def _chain(cfg, overrides):
     """
     chain = [cfg]
     while chain[0].train.start_from:
-        path = (Path(chain[0].path).parent / f'{chain[0].train.start_from}.yaml').resolve()
+        path = Path(os.path.realpath(Path(chain[0].path).parent / f'{chain[0].train.start_from}.yaml'))
         own = config.differences(config.load(chain[0].path), config.load(path))
         first = config.load(path, [override for override in overrides if override.partition('=')[0].strip() not in own])
         if first.name in [run.name for run in chain]:
@@ -215,21 +214,24 @@ def _chain(cfg, overrides):
 def _check_same_run(folder, cfg, args, goes_on):
     """InputError if the folder holds a run on other data, or of a configuration that a resumed run cannot change.
 
-    One that is only started from, if it is finished, may have been tested in another way.
+    One that is only started from, if it is finished, may have been tested in another way; it is not resumed.
     """
-    if not (folder / STATE).exists():
+    finished = (folder / RESULT).exists()
+    if not finished and not (folder / STATE).exists():
         return
     try:
-        data = files.read_json(folder / ABOUT).get('data')
+        data = files.read_object(folder / ABOUT).get('data')
         changed = config.differences(config.load(folder / CONFIG), cfg)
     except InputError as error:
         raise InputError(f'{folder}: holds a run that cannot be resumed: {error}') from None
     if data != data_name(args.data):
         raise InputError(f'{folder}: holds a run on {data}, not on {data_name(args.data)}; use another --out')
-    goes_on = goes_on or not (folder / RESULT).exists()
+    goes_on = goes_on or not finished
     for key, (before, now) in changed.items():
         if key not in (*RESUMED_WITH, *idle_keys(cfg)) and (goes_on or not key.startswith('test.')):
             raise InputError(f'{folder}: holds a run with {key} {before!r}, not {now!r}; use another --out')
+        if key in RESUMED_WITH and key.startswith('train.') and not goes_on:
+            print(f'{folder}: is finished and stays as it is, with {key} {before!r}, not {now!r}', flush=True)
 
 
 def idle_keys(cfg):
@@ -244,7 +246,7 @@ def idle_keys(cfg):
 
 def data_name(folder):
     """What a data set is called in results: its folder's own name."""
-    return Path(folder).resolve().name
+    return Path(os.path.realpath(folder)).name
 
 
 def provenance(cfg, data, split):
@@ -276,16 +278,18 @@ def _train_one(cfg, joints, prepare, folder, start, contexts, store, args):
 def _write_result(path, about, history):
     """result.json of a training; where an earlier one of these epochs is there, its commit is the one that counts."""
     scores = {'best': max(history, key=lambda line: line['score']), 'last': history[-1]}
-    earlier = files.read_json(path) if path.exists() else None
-    if not (isinstance(earlier, dict) and earlier.items() >= scores.items()):
+    earlier = files.read_object(path) if path.exists() else {}
+    if not earlier.items() >= scores.items():
         files.write_json(path, {**about, **scores})
 
 
 def _commit():
-    """The project's commit, with -dirty where files were changed since; None outside a git checkout."""
+    """The project's commit, with -dirty where files were changed since; None outside a git checkout of it."""
+    if not (results.ROOT / '.git').exists():
+        return None
     try:
         found = subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=40'], capture_output=True,
-                               text=True, cwd=Path(__file__).resolve().parents[1])
+                               text=True, cwd=results.ROOT)
     except OSError:                           # no git here
         return None
     return found.stdout.strip() or None
@@ -296,23 +300,6 @@ def _initial_parameters(cfg, net, start, contexts):
         checkpoint.load_parameters(net, start, contexts)
     elif cfg.network.pretrained:
         path = cfg.network.pretrained
-        path = _imagenet_file(cfg.network.backbone) if path == 'imagenet' else path
+        if path == 'imagenet':
+            path = store.fetch(f'{cfg.network.backbone}_v1b', '--set network.pretrained=FILE (empty: random weights)')
         print(f'{path}: {checkpoint.load_parameters(net, path, contexts, partly=True)}', flush=True)
-
-
-def _imagenet_file(backbone):
-    """GluonCV's ImageNet parameters of a backbone, SHA-1 checked.
-
-    Those in models/ (`scripts/download_models.sh`), or else fetched once into GluonCV's cache (~/.mxnet/models).
-    """
-    from gluoncv.model_zoo.model_store import get_model_file, short_hash
-    name = f'{backbone}_v1b'
-    downloaded = Path(__file__).resolve().parents[1] / 'models' / f'{name}-{short_hash(name)}.params'
-    if downloaded.exists():
-        return downloaded
-    try:
-        return get_model_file(name)
-    except Exception as error:                # the network's many ways to fail
-        raise InputError(f'cannot fetch the ImageNet parameters of {backbone} ({type(error).__name__}); online, '
-                         'GluonCV\'s model store has them; --set network.pretrained=FILE.params takes a file, '
-                         '--set network.pretrained= starts from random weights') from None

@@ -20,12 +20,28 @@ def make_folder(path):
     return path
 
 
-def check_output(path):
-    """InputError where `path` could not be written: said before hours of work, not after."""
-    path = Path(path)
-    if os.path.isdir(path):
-        raise InputError(f'{path}: is a folder; expected the name of a file to write')
-    make_folder(path.resolve().parent)
+def check_outputs(outputs, inputs=()):
+    """InputError where one of the files could not be written, or would take another's place: said before the work."""
+    taken = {os.path.realpath(path): 'would overwrite what is read' for path in inputs}
+    for path in outputs:
+        place = os.path.realpath(path)
+        if place in taken:
+            raise InputError(f'{path}: {taken[place]}')
+        taken[place] = 'given for two different outputs'
+        _check_place(path)
+        make_folder(os.path.dirname(place))
+
+
+def _check_place(path):
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f'{path}: cannot be written (it is no file)')
+
+
+def require_images(paths):
+    """InputError where one of the files is missing: said at once, not after an hour."""
+    missing = [path for path in paths if not os.path.isfile(path)]
+    if missing:
+        raise InputError(f'{missing[0]}: missing, as are {len(missing) - 1} more of {len(paths)} images')
 
 
 @contextmanager
@@ -35,9 +51,8 @@ def replacing(path):
     The previous file stays whole until the new one is on the disk; a link stays one. A full disk, an unwritable folder
     or something else than a file in the place is an InputError that names `path`.
     """
+    _check_place(path)
     path = Path(os.path.realpath(path))
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise InputError(f'{path}: cannot be written (it is no file)')
     make_folder(path.parent)
     temporary = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
     try:
@@ -53,9 +68,13 @@ def replacing(path):
 
 
 @contextmanager
-def locked(folder):
-    """Keep other processes from doing the same in a folder; InputError where one is at it. Ends with the process."""
-    path = Path(folder) / '.lock'
+def locked(place):
+    """Keep other processes from writing to a folder, or a file, too; InputError where one is at it.
+
+    The lock ends with the process; its empty file stays.
+    """
+    place = Path(place)
+    path = place / '.lock' if place.is_dir() else place.with_name(f'.{place.name}.lock')
     try:
         file = open(path, 'w')
     except OSError as error:
@@ -64,8 +83,7 @@ def locked(folder):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f'{folder}: another process is writing there; wait for it, or choose another folder') \
-                from None
+            raise InputError(f'{place}: another process is writing there; wait for it, or use another --out') from None
         except OSError:                       # a file system without locks
             pass
         yield
@@ -100,3 +118,11 @@ def read_json(path):
         raise InputError(f'{path}: not valid JSON (line {error.lineno}: {error.msg})') from None
     except (ValueError, RecursionError):      # of another encoding, a number of thousands of digits, nested too deep
         raise InputError(f'{path}: not valid JSON') from None
+
+
+def read_object(path):
+    """The dict in a JSON file; InputError as `read_json`, and where it holds something else."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise InputError(f'{path}: expected a JSON object')
+    return value

@@ -4,6 +4,7 @@ A JPEG decodes directly at 1/2, 1/4 or 1/8 of its size, for far less work. Reduc
 [r*j, r*j + r), so its centre lies at r*j + (r - 1)/2; the warp accounts for that, and a crop has its content at the
 same place whatever the reduction.
 """
+import re
 from contextlib import suppress
 from io import BytesIO
 
@@ -29,6 +30,7 @@ cv2.setLogLevel(0)
 _FLAGS = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
           8: cv2.IMREAD_REDUCED_COLOR_8}
 _JPEG, _START_OF_SCAN, _END_OF_IMAGE = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
+_MARKER = re.compile(b'\xff[^\x00\xd0-\xd7\xff]', re.DOTALL)                # none of these occurs within a scan
 
 
 def find_photographs(folder):
@@ -41,8 +43,8 @@ def find_photographs(folder):
     return paths
 
 
-def read_image(path, step=1.0):
-    """Decode an image for use at `step` source pixels per output pixel.
+def read_image(path, step=1.0, upright=False):
+    """Decode an image for use at `step` source pixels per output pixel, `upright` as its metadata say.
 
     Returns (image, reduction): BGR uint8 of (ceil(height/reduction), ceil(width/reduction), 3), where `reduction` is
     the largest of 1, 2, 4, 8 that `step` allows without enlarging anything (1 for every format but JPEG). Grey images
@@ -58,20 +60,21 @@ def read_image(path, step=1.0):
         if _truncated(data):
             raise InputError(f'{path}: this JPEG is truncated ({len(data)} bytes); fetch it again')
         reduction = max(r for r in _FLAGS if r <= max(step, 1))
-    width, height = _size(data)
+    width, height = image_size(data)
     if width * height > MOST_PIXELS or max(width, height) > LONGEST:
         raise InputError(f'{path}: an image of {width} x {height} pixels; at most {MOST_PIXELS} are decoded, and '
                          f'{LONGEST} of a side')
     image = None
     if width:
         with suppress(cv2.error):
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)
+            stored = 0 if upright else cv2.IMREAD_IGNORE_ORIENTATION
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[reduction] | stored)
     if image is None:
         raise InputError(f'{path}: not an image that can be decoded')
     return image, reduction
 
 
-def _size(data):
+def image_size(data):
     """(width, height) as the head of an image file has it, before memory is taken for them; zeros if it is none."""
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
@@ -83,11 +86,18 @@ def _size(data):
 def _truncated(jpeg):
     """Whether the last scan lacks its end: OpenCV then returns a picture that is grey from there on.
 
-    Neither marker occurs within a scan, and a thumbnail's lie before the picture's, so the last end-of-image has to
-    come after the last start-of-scan. Searching from the end, this takes no time for a whole file.
+    Neither marker occurs within a scan, and a thumbnail's lie before the picture's, so that of most files the last
+    end-of-image comes after the last start-of-scan. Searching from the end, this takes no time. Where it does not,
+    something else may follow the picture (a phone's video): then its segments are passed, one by one.
     """
     end = jpeg.rfind(_END_OF_IMAGE)
-    return end < 0 or jpeg.find(_START_OF_SCAN, end) >= 0
+    if end >= 0 and jpeg.find(_START_OF_SCAN, end) < 0:
+        return False
+    marker = _MARKER.search(jpeg, len(_JPEG))
+    while marker and marker[0] != _END_OF_IMAGE:
+        length = int.from_bytes(jpeg[marker.end():marker.end() + 2], 'big')
+        marker = _MARKER.search(jpeg, marker.end() + length)
+    return not marker
 
 
 def read_crop(path, to_source, size, out=None):

@@ -70,7 +70,8 @@ class Loader:
         order = self.order(epoch)
         starts = range(first * self.batch_size, len(order), self.batch_size)
         parts = (order[start:start + self.batch_size] for start in starts)
-        held, readable = [], False           # nothing leaves before the first readable image: maybe there is none
+        held = []                            # nothing leaves before the first readable image: maybe there is none
+        readable = first > 0
         with closing(_ahead(partial(self._prepare, epoch), parts, self.threads)) as prepared:
             for batch, failures in prepared:
                 held.append((batch, failures))

@@ -5,6 +5,7 @@ the integral stay in float32. Weights have a scale a channel and 7 bits: with 8,
 add two products of 8 bits (onnxruntime's documentation, "Quantize ONNX models"), and the same file is to give the same
 result everywhere.
 """
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import onnx
 
 from common import files
 from common.crop import crop_matrix, invert
-from common.images import read_crop, read_image
+from common.errors import InputError
+from common.images import image_size, read_crop
 
 MOST = 200                                    # photographs to calibrate on
 OPERATORS = ('Conv', 'Relu', 'Add', 'MaxPool', 'Concat', 'DepthToSpace')
@@ -23,7 +25,8 @@ def quantize(model, path, photographs, size):
     """Write an `onnx_graph.build` model to `path` (see `files.replacing`) in integers.
 
     photographs: files, of which at most MOST, spread evenly, are shown to the network at `size` (width, height), each
-    whole; the range of a tensor is what it was for these. InputError for one that cannot be read.
+    whole; the range of a tensor is what it was for these. One that cannot be read is left out with a warning;
+    InputError where none is left.
     """
     from onnxruntime import quantization      # takes seconds
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -32,7 +35,7 @@ def quantize(model, path, photographs, size):
         """onnxruntime's interface to the photographs."""
 
         def __init__(self):
-            self._inputs = ({'images': shown_whole(photograph, size)[None]} for photograph in spread(photographs, MOST))
+            self._inputs = ({'images': image[None]} for image in shown(spread(photographs, MOST), size))
 
         def get_next(self):
             return next(self._inputs, None)
@@ -60,9 +63,26 @@ def spread(members, most):
     return [members[i] for i in np.linspace(0, len(members) - 1, min(most, len(members))).round().astype(int)]
 
 
+def shown(paths, size):
+    """Yield `shown_whole` of each photograph but those that cannot be read, each a warning; all are an InputError."""
+    used = 0
+    for path in paths:
+        try:
+            image = shown_whole(path, size)
+        except InputError as error:
+            print(f'warning: left out: {error}', file=sys.stderr)
+            continue
+        used += 1
+        yield image
+    if not used:
+        raise InputError(f'none of the {len(paths)} photographs to calibrate on can be used')
+
+
 def shown_whole(path, size):
     """A photograph scaled to fit in `size` (width, height), RGB uint8 (height, width, 3), black around it."""
-    height, width = read_image(path)[0].shape[:2]
+    width, height = image_size(files.read_bytes(path))
+    if not width:
+        raise InputError(f'{path}: not an image that can be decoded')
     grow = max(width / size[0], height / size[1])
     box = (width - 1) / 2, (height - 1) / 2, size[0] * grow, size[1] * grow
     return read_crop(path, invert(crop_matrix(box, size)), size)

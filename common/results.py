@@ -1,4 +1,5 @@
 """The JSON files that tests of networks leave, `test.json`, gathered for tables, and text made of them."""
+import os
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -39,15 +40,22 @@ def collect(folders):
 
 def read(path):
     """One `test.json` as a dict, with its `path`; InputError where the file is not such a result."""
-    result = files.read_json(path)
-    missing = [key for key in PROVENANCE if not isinstance(result, dict) or key not in result]
-    if missing:
-        raise InputError(f'{path}: has no "{missing[0]}"; expected a JSON that a training or test wrote')
+    result = {**files.read_object(path), 'path': path}
+    require(result, PROVENANCE)
     sections = result['config']
-    if not (isinstance(result['seed'], int) and isinstance(sections, dict) and sections.keys() >= {'data', 'train'}
-            and all(isinstance(section, dict) for section in sections.values())):
-        raise InputError(f'{path}: its "seed" or "config" is none; expected a JSON that a training or test wrote')
-    return {**result, 'path': path}
+    if not (isinstance(result['seed'], int) and isinstance(sections, dict)
+            and all(isinstance(result[key], str) for key in ('experiment', 'data', 'split'))
+            and all(isinstance(section, dict) for section in sections.values())
+            and sections.get('data', {}).keys() >= {'set', 'valid'} and 'epochs' in sections.get('train', {})):
+        raise InputError(f'{path}: its {", ".join(PROVENANCE)} are not those that a training or test wrote')
+    return result
+
+
+def require(result, keys):
+    """InputError where a result lacks one of the keys."""
+    missing = [key for key in keys if key not in result]
+    if missing:
+        raise InputError(f'{result["path"]}: has no "{missing[0]}"; expected a JSON that a training or test wrote')
 
 
 def departures(result, cfg):
@@ -66,6 +74,12 @@ class Section:
     def __init__(self, family, data, found):
         self.family, self.data = family, data
         self._found = {name: results for name, results in found.items() if _family(name) == family}
+
+    def require(self, always, validated):
+        """InputError where a result lacks what a table shows: keys of all, and more of those on a validation split."""
+        for results in self._found.values():
+            for result in results:
+                require(result, always + validated * (result['split'] == result['config']['data']['valid']))
 
     @property
     def title(self):
@@ -103,8 +117,7 @@ def _on(results, split=None):
 def _source(result):
     """A line of the sources: the run, how it differs from the experiment's file now, and its JSON."""
     training = result['path'].with_name(TRAINING)
-    trained = files.read_json(training) if training.exists() else result
-    commit = trained.get('commit') if isinstance(trained, dict) else None
+    commit = (files.read_object(training) if training.exists() else result).get('commit')
     path = EXPERIMENTS / f'{result["experiment"]}.yaml'
     different = departures(result, _load(path)) if path.exists() else {}
     return (f'- `{result["experiment"]}`, seed {result["seed"]}, at most {result["config"]["train"]["epochs"]} epochs, '
@@ -139,7 +152,7 @@ def _family(name):
 
 
 def _shown(path):
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     return path.relative_to(ROOT) if ROOT in path.parents else path
 
 

@@ -6,34 +6,33 @@ class Schedule:
 
     Without `drops`, the next rate is taken once `patience` epochs have brought no better score than the best so far,
     and the run ends when that happens at the last rate. With `drops`, the rate changes after these epochs (counted
-    from 1). At most `epochs` in all. `state` holds everything that changes, as plain numbers for the checkpoint;
-    what the configuration decides is not in it, so that a resumed run may be given more epochs or other drops.
+    from 1). At most `epochs` in all. scores: of the epochs that a resumed run has behind it; it goes on as if these
+    settings had held from its start, so that it may be given others.
     """
 
-    def __init__(self, rates, patience, drops, epochs):
+    def __init__(self, rates, patience, drops, epochs, scores=()):
         self._rates, self._patience, self._drops, self._epochs = rates, patience, drops, epochs
-        self.state = {'epoch': 0, 'saturations': 0, 'waited': 0, 'best': None, 'best_epoch': 0}
+        self.epoch, self._saturations, self._waited, self._best = 0, 0, 0, None
+        for score in scores:
+            self.update(score)
 
     @property
     def rate(self):
         """The rate of the next epoch."""
-        passed = sum(epoch <= self.state['epoch'] for epoch in self._drops) or self.state['saturations']
+        passed = sum(epoch <= self.epoch for epoch in self._drops) or self._saturations
         return self._rates[min(passed, len(self._rates) - 1)]
 
     @property
     def finished(self):
-        saturated = not self._drops and self.state['saturations'] >= len(self._rates)
-        return saturated or self.state['epoch'] >= self._epochs
+        return self._saturations >= len(self._rates) or self.epoch >= self._epochs
 
     def update(self, score):
         """Take the validation score of the epoch just finished (higher is better); True if it is the best so far."""
-        s = self.state
-        s['epoch'] += 1
-        best = s['best'] is None or score > s['best']
-        s['waited'] = 0 if best else s['waited'] + 1
-        if best:
-            s['best'], s['best_epoch'] = score, s['epoch']
-        if not self._drops and s['waited'] >= self._patience:
-            s['saturations'] += 1
-            s['waited'] = 0
+        self.epoch += 1
+        best = self._best is None or score > self._best
+        self._best = score if best else self._best
+        self._waited = 0 if best else self._waited + 1
+        if not self._drops and self._waited >= self._patience:
+            self._saturations += 1
+            self._waited = 0
         return best

@@ -30,13 +30,15 @@ def loss_graph(cfg, net):
 def split(batch, contexts):
     """A loader's batch -> for each device its part, (images, joints, visible, keys).
 
-    Every device gets at least one sample: a batch smaller than that is filled up with black ones without joints,
-    which carry no loss.
+    Every device gets at least one sample: a batch smaller than that is filled up with its own without their joints,
+    which carry no loss, and bring nothing foreign into batch normalisation's statistics.
     """
     arrays = (batch.images, batch.joints, batch.visible, batch.keys)
     lacking = len(contexts) - len(batch.images)
     if lacking > 0:
-        arrays = [np.concatenate([a, np.zeros((lacking, *a.shape[1:]), a.dtype)]) for a in arrays]
+        images, joints, visible, keys = (np.concatenate([a, np.resize(a, (lacking, *a.shape[1:]))]) for a in arrays)
+        visible[-lacking:] = 0
+        arrays = images, joints, visible, keys
     return list(zip(*(runtime.scatter(a, contexts) for a in arrays)))
 
 
@@ -143,24 +145,23 @@ def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):
     folder = Path(folder)
     graph = loss_graph(cfg, net)
     trainer = optimizer(net, kvstore)
-    schedule = Schedule(cfg.train.rates, cfg.train.patience, cfg.train.drops, cfg.train.epochs)
+    rank, workers = loader.shard
     history, begun = [], None
     if (folder / STATE).exists():
-        state = checkpoint.load_state(folder / STATE, net, trainer, contexts)
-        schedule.state, history, begun = state['schedule'], state['history'], state.get('begun')
+        history, begun = checkpoint.load_state(folder / STATE, net, trainer, contexts)
+        begun = begun if workers == 1 else None                # several workers start the epoch anew
+    schedule = Schedule(cfg.train.rates, cfg.train.patience, cfg.train.drops, cfg.train.epochs,
+                        [line['score'] for line in history])
     share_parameters(trainer, kvstore)
     statistics, first_worker = Statistics(net, contexts, kvstore), FirstWorker(kvstore)
-    rank, workers = loader.shard
     board = SummaryWriter(str(folder / 'tensorboard'), purge_step=len(history) + 1) if rank == 0 else None
 
     def save(begun):
-        checkpoint.save_state(folder / STATE, net, trainer,
-                              {'schedule': schedule.state, 'history': history, 'begun': begun})
+        checkpoint.save_state(folder / STATE, net, trainer, history, begun)
 
     with Termination(enabled=workers == 1) as termination:
         while not schedule.finished:
-            epoch = schedule.state['epoch'] + 1
-            rate = schedule.rate
+            epoch, rate = schedule.epoch + 1, schedule.rate
             trainer.set_learning_rate(rate)
             meter, begun = Meter(f'{cfg.name} epoch {epoch}', loader.samples, begun), None
             try:

@@ -137,7 +137,9 @@ def check_suffix(path):
 def save(path, image):
     """Write an RGB image to `path` (see `files.replacing`), as its suffix says."""
     check_suffix(path)
-    encoded = cv2.imencode(Path(path).suffix.lower(), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+    done, encoded = cv2.imencode(Path(path).suffix.lower(), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise InputError(f'{path}: a picture of {image.shape[1]} x {image.shape[0]} pixels does not fit in this format')
     with files.replacing(path) as temporary:
         temporary.write_bytes(encoded)
 

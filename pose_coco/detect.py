@@ -17,7 +17,7 @@ from pathlib import Path
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common import checkpoint, experiment, files, runtime      # before MXNet: it sets the threads
+from common import checkpoint, experiment, files, runtime, store      # before MXNet: it sets the threads
 
 import mxnet as mx
 import numpy as np
@@ -51,13 +51,20 @@ class Photographs(gluon.data.Dataset):
         return len(self._records)
 
     def __getitem__(self, index):
-        image = read_rgb(self._records[index]['path'])
+        image = read_rgb(self._records[index]['path'], self._short)
         return transform_test(image, self._short, self._max_size)[0], image.shape[:2]
 
 
-def read_rgb(path):
-    """The image in a file, uint8 (H, W, 3); InputError as `images.read_image`."""
-    return mx.nd.array(read_image(path)[0][..., ::-1], dtype=np.uint8)
+def read_rgb(path, short):
+    """The image in a file, uint8 (H, W, 3), to be scaled to a shorter side of `short` and a longer of at most 5/3 that.
+
+    InputError as `images.read_image`, and where nothing would be left of the shorter side.
+    """
+    image = read_image(path)[0]
+    height, width = image.shape[:2]
+    if min(height, width) * detector.max_size(short) < max(height, width):
+        raise InputError(f'{path}: an image of {width} x {height} pixels is too narrow for a detector')
+    return mx.nd.array(image[..., ::-1], dtype=np.uint8)
 
 
 def load_detector(model, params, short, contexts):
@@ -70,7 +77,7 @@ def load_detector(model, params, short, contexts):
         raise InputError(f'--model {model}: unknown; there are {", ".join(MODELS)}')
     if model == OWN and not params:
         raise InputError(f'--model {model}: --params is missing; pose_coco/train_detector.py makes the file')
-    params = params or detector.fetch(model, '--params')
+    params = params or store.fetch(model, '--params FILE')
     net = detector.build(short=short) if model == OWN else get_model(model, pretrained_base=False)
     load_parameters(net, params, model, contexts)
     if isinstance(net.short, (tuple, list)):                  # a range, in training
@@ -126,7 +133,7 @@ def read_partial(path, about):
     """
     if not path.exists():
         files.write_text(path, json.dumps(about) + '\n')
-    content = path.read_bytes()
+    content = files.read_bytes(path)
     end = content.rfind(b'\n') + 1            # the rest is of an image in whose midst it was stopped
     try:
         first, *found = map(json.loads, content[:end].splitlines())
@@ -175,14 +182,16 @@ def main(argv=None):
                         help='write the boxes of at least this score (default: 0.05)')
     args = parser.parse_args(argv)
     records = read_split(args.data, args.split, keypoints=False)['images']
-    files.make_folder(Path(args.out).resolve().parent)
-    if Path(args.out).is_dir():
-        raise InputError(f'--out {args.out}: is a folder; give a file')
+    if not 0 <= args.score <= 1:
+        raise InputError(f'--score {args.score:g}: expected a number from 0 to 1')
+    files.check_outputs([args.out], filter(None, [args.params]))
+    files.require_images([image['path'] for image in records])
     contexts = runtime.contexts(args.gpus, args.cpus)
     net = load_detector(args.model, args.params, args.short, contexts)
     about = {'model': args.model, 'parameters': _digest(net), 'data': experiment.data_name(args.data),
              'split': args.split, 'images': len(records), 'short': net.short, 'score': args.score}
-    count = write_detections(net, records, contexts, args.score, args.out, about)
+    with files.locked(args.out):
+        count = write_detections(net, records, contexts, args.score, args.out, about)
     print(f'{count} people in {args.out}')
 
 

@@ -11,7 +11,6 @@ The paper names no more than that, and a box AP of 49 on test-dev; the rest is o
 """
 from functools import partial
 
-from gluoncv.model_zoo.model_store import get_model_file, short_hash
 from gluoncv.model_zoo.rcnn.faster_rcnn import FasterRCNN
 from gluoncv.model_zoo.xception import Xception65
 from mxnet import init
@@ -101,16 +100,3 @@ def load_imagenet(net, path):
                 raise InputError(f'{path}: has no {place} of shape {parameter.shape}; expected the parameters of '
                                  'GluonCV\'s Xception65')
             parameter.set_data(arrays[place])
-
-
-def fetch(name, option):
-    """GluonCV's parameters of a network in its model zoo, fetched once; InputError offline, naming file and option."""
-    try:
-        return get_model_file(name)
-    except Exception as error:                # the network's many ways to fail
-        try:
-            file = f'{name}-{short_hash(name)}.params'
-        except ValueError:
-            raise InputError(f'{name}: GluonCV has no parameters of it; {option} FILE takes one') from None
-        raise InputError(f'cannot fetch {file} from GluonCV\'s model store ({type(error).__name__}); fetch it '
-                         f'elsewhere and give it by {option} FILE') from None

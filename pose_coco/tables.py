@@ -7,8 +7,11 @@ from pose_coco.ap import COLUMNS
 
 def write(found):
     """Sections with Table 8, as Markdown, of what `results.collect` found."""
+    sections = results.sections(found, 'coco')
+    for section in sections:
+        section.require((*COLUMNS, 'boxes'), ('decodings',))
     return '\n'.join('\n'.join(part for part in (section.title, table8(section), section.sources()) if part)
-                     for section in results.sections(found, 'coco'))
+                     for section in sections)
 
 
 def table8(section):
@@ -32,8 +35,9 @@ def _ours(section, cell, method):
         tests.setdefault((result['split'], result['boxes']), []).append(result)
     rows = []
     for (split, boxes), seeds in tests.items():
-        local = [result['decodings']['local'] for result in seeds]
+        local = [result['decodings']['local'] for result in seeds if 'decodings' in result]    # not of COCO's server
         for label, scores in ((f'{method}, ours', seeds), (f'{method}, ours, local integral', local)):
-            rows.append([label, backbone, f'{split}, {boxes}',
-                         *(mean_and_spread([score[column] for score in scores]) for column in COLUMNS)])
+            if scores:
+                rows.append([label, backbone, f'{split}, {boxes}',
+                             *(mean_and_spread([score[column] for score in scores]) for column in COLUMNS)])
     return rows or [[f'{method}, ours', backbone, '', *[NOT_RUN] * len(COLUMNS)]]

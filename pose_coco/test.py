@@ -27,13 +27,12 @@ from pose_coco.skeleton import FLIP_PAIRS, JOINTS, LIMBS, SIDES
 ANNOTATED = 'annotated boxes'
 
 
-def score(cfg, net, people, truth, contexts, title):
-    """Predict people (`dataset.People`) and score every decoding.
+def score(cfg, net, loader, people, truth, contexts, title):
+    """Predict a loader's samples, those of people (`dataset.People`), and score every decoding.
 
     truth: `layout.read_split`, or None. Returns {decoding: joints (N, 17, 2)} in 0-based source pixels, the maxima of
     their heat maps (N, 17), and {decoding: result of `ap.average_precision`}, None without truth.
     """
-    loader = experiment.ordered_loader(cfg, people.samples)
     joints, maxima = predict(cfg, net, loader, contexts, FLIP_PAIRS, title)
     return joints, maxima, truth and {method: average_precision(truth, to_records(people, found, maxima))
                                       for method, found in joints.items()}
@@ -51,8 +50,9 @@ def test(cfg, params, data, split, contexts, json=None, picture=None, save=None,
     if truth is None and (json or not (save or picture)):
         raise InputError(f'--split {split}: has no annotations to score; --save writes what COCO\'s server scores')
     people = load_people(data, split, cfg.input.size, boxes, **thresholds)
+    loader = experiment.ordered_loader(cfg, people.samples)
     net = experiment.load_network(cfg, len(JOINTS), params, contexts)
-    joints, maxima, scores = score(cfg, net, people, truth, contexts, 'test')
+    joints, maxima, scores = score(cfg, net, loader, people, truth, contexts, 'test')
     chosen = joints[cfg.test.decode]
     source = Path(boxes).name if boxes else ANNOTATED
     if scores:
@@ -60,15 +60,15 @@ def test(cfg, params, data, split, contexts, json=None, picture=None, save=None,
               'test-dev')
         print(format_table(scores[cfg.test.decode], paper.TABLE8.get(results.cell(cfg.name), ())[1:]))
         print(results.by_decoding(scores, COLUMNS))
+    if save:
+        records = to_records(people, chosen, maxima)
+        write_results(save, records)
+        print(f'{len(records)} poses in {save}')
     if scores and json:
         files.write_json(json, {**scores[cfg.test.decode], 'decodings': scores, 'boxes': source,
                                 **experiment.provenance(cfg, data, split)})
     if picture:
         visualise.save(picture, visualise.predictions(people.samples, chosen, LIMBS, SIDES))
-    if save:
-        records = to_records(people, chosen, maxima)
-        write_results(save, records)
-        print(f'{len(records)} poses in {save}')
 
 
 def main(argv=None):

@@ -30,10 +30,10 @@ def validation(cfg, data, split, contexts):
     People are in their annotated boxes, so that the network alone decides, whatever detector is used later.
     """
     people, truth = load_people(data, split, cfg.input.size), read_split(data, split)
-    experiment.require_images(people.samples, split)
+    loader = experiment.ordered_loader(cfg, people.samples)
 
     def validate(net):
-        _, _, results = score(cfg, net, people, truth, contexts, 'validate')
+        _, _, results = score(cfg, net, loader, people, truth, contexts, 'validate')
         chosen = results[cfg.test.decode]
         return {'score': chosen['AP'], **chosen,
                 'decodings': {method: list(result.values()) for method, result in results.items()}}

@@ -14,6 +14,7 @@ which --resume goes on after the last whole epoch. Flips and sampled targets are
 runs are alike but not equal.
 """
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ from pathlib import Path
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common import checkpoint, experiment, files, runtime      # before MXNet: it sets the threads
+from common import checkpoint, experiment, files, runtime, store      # before MXNet: it sets the threads
 
 import mxnet as mx
 import numpy as np
@@ -52,13 +53,15 @@ class People(gluon.data.Dataset):
     boxes below a pixel. InputError as `layout.read_split`, and where an image cannot be read.
     """
 
-    def __init__(self, data, split):
+    def __init__(self, data, split, short):
+        self._short = short
         source = read_split(data, split)
         boxes = {}
         for person in source['annotations']:
             if not person['iscrowd'] and min(person['bbox'][2:]) >= 1:
                 boxes.setdefault(person['image_id'], []).append(person['bbox'])
         self._samples = [(image, np.array(boxes[image['id']])) for image in source['images'] if image['id'] in boxes]
+        files.require_images([image['path'] for image, _ in self._samples])
 
     def __len__(self):
         return len(self._samples)
@@ -66,7 +69,7 @@ class People(gluon.data.Dataset):
     def __getitem__(self, index):
         image, boxes = self._samples[index]
         corners = np.clip(bbox_xywh_to_xyxy(boxes), 0, [image['width'] - 1, image['height'] - 1] * 2)
-        return read_rgb(image['path']), np.hstack([corners, np.zeros((len(boxes), 1))]).astype(np.float32)
+        return read_rgb(image['path'], self._short), np.hstack([corners, np.zeros((len(boxes), 1))]).astype(np.float32)
 
 
 def training_loader(net, people, contexts, images):
@@ -116,7 +119,7 @@ def train_one_epoch(step, trainer, loader, contexts, title):
 
 def fit(args, contexts, folder):
     """Train on `contexts` from the state in the folder, or else from the beginning; returns the history."""
-    people = People(args.data, args.split)
+    people = People(args.data, args.split, args.short)
     net = detector.build(bool(args.pretrained), args.images, args.short)
     runtime.seed_everything(0)
     net.initialize(mx.init.Xavier(), ctx=contexts)
@@ -124,9 +127,9 @@ def fit(args, contexts, folder):
     trainer, history = optimizer(net), []
     step = forward_backward(net, trainer)
     if (folder / STATE).exists():
-        history = checkpoint.load_state(folder / STATE, net, trainer, contexts)['history']
+        history, _ = checkpoint.load_state(folder / STATE, net, trainer, contexts)
     elif args.pretrained:
-        detector.load_imagenet(net, detector.fetch('xception', '--pretrained') if args.pretrained == 'imagenet'
+        detector.load_imagenet(net, store.fetch('xception', '--pretrained FILE') if args.pretrained == 'imagenet'
                                else args.pretrained)
     net.hybridize()
     loader, statistics = training_loader(net, people, contexts, args.images), Statistics(net, contexts, 'device')
@@ -139,7 +142,7 @@ def fit(args, contexts, folder):
         history.append({'epoch': epoch, 'rate': rate, **losses})
         checkpoint.save_parameters(net, folder / PARAMS)
         files.write_text(folder / LOG, ''.join(json.dumps(line) + '\n' for line in history))
-        checkpoint.save_state(folder / STATE, net, trainer, {'history': history})
+        checkpoint.save_state(folder / STATE, net, trainer, history, begun=None)
         tqdm.write(', '.join(f'{name.replace("_", " ")} {value:.4g}' for name, value in history[-1].items()))
     return history
 
@@ -150,7 +153,7 @@ def check_same_run(folder, about, resume):
         return
     if not resume:
         raise InputError(f'{folder}: holds a run of the detector; --resume continues it, another --out starts anew')
-    before = files.read_json(folder / ABOUT)
+    before = files.read_object(folder / ABOUT)
     for key, value in about.items():
         if before.get(key) != value:
             raise InputError(f'{folder}: holds a run with {key} {before.get(key)!r}, not {value!r}; use another --out')
@@ -173,12 +176,15 @@ def main(argv=None):
                         help='epochs after which the rate drops to a tenth (default: 17 23)')
     parser.add_argument('--epochs', type=int, default=26, help='default: 26')
     args = parser.parse_args(argv)
+    if not (args.epochs >= 1 and 0 < args.rate < math.inf):
+        raise InputError(f'--epochs {args.epochs} --rate {args.rate:g}: expected at least 1, and a number above 0')
     contexts, folder = runtime.contexts(args.gpus, args.cpus), files.make_folder(args.out)
     about = {'data': experiment.data_name(args.data), 'split': args.split, 'pretrained': args.pretrained,
              'short': args.short, 'images': args.images}
-    check_same_run(folder, about, args.resume)
-    files.write_json(folder / ABOUT, about)
-    fit(args, contexts, folder)
+    with files.locked(folder):
+        check_same_run(folder, about, args.resume)
+        files.write_json(folder / ABOUT, about)
+        fit(args, contexts, folder)
     print(f'detector and log: {folder}')
 
 

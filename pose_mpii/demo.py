@@ -53,8 +53,7 @@ label: a file's name or a frame's number; image: RGB uint8 (H, W, 3); box: (cx, 
 
 def read_photograph(path):
     """(name, RGB image) of a file, upright as a viewer shows it; InputError as `images.read_image`."""
-    read_image(path)                          # says what is wrong with a file, but leaves it lying on its side
-    return path.name, cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    return path.name, cv2.cvtColor(read_image(path, upright=True)[0], cv2.COLOR_BGR2RGB)
 
 
 def read_folder(folder, box, size):
@@ -79,8 +78,10 @@ def read_folder(folder, box, size):
 def open_video(path):
     """An iterator over (number, RGB image) of a video's frames, and its frames per second.
 
-    InputError if there is not a single frame that can be decoded.
+    InputError if there is not a single frame that can be decoded, or OpenCV cannot take the file's name.
     """
+    if not str(path).isprintable():           # a name that is not UTF-8 crashes it
+        raise InputError(f'{str(path)!r}: give the video a name without unprintable characters')
     video = cv2.VideoCapture(str(path))
     rate = video.get(cv2.CAP_PROP_FPS)
     frames = enumerate(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for _, frame in iter(video.read, (False, None)))
@@ -183,15 +184,17 @@ def picture_name(folder, name):
 
 def write_video(path, rate, frames):
     """Write RGB frames, all of one shape, to an .mp4 or .avi (see `files.replacing`)."""
-    writer = cv2.VideoWriter()
+    writer, count = cv2.VideoWriter(), 0
     with files.replacing(path) as temporary:
-        for frame in frames:
+        for count, frame in enumerate(frames, 1):
             if not writer.isOpened():
                 codec = cv2.VideoWriter_fourcc(*CODECS[path.suffix.lower()])
                 if not writer.open(str(temporary), codec, rate, frame.shape[1::-1]):
                     raise InputError(f'{path}: cannot be written; this OpenCV has no encoder for {path.suffix}')
             writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         writer.release()
+        if cv2.VideoCapture(str(temporary)).get(cv2.CAP_PROP_FRAME_COUNT) != count:           # it reports no errors
+            raise InputError(f'{path}: cannot be written (is the disk full?); any earlier version is unchanged')
 
 
 # --- the program ---------------------------------------------------------------------------------------------------
@@ -222,8 +225,6 @@ def check_network(args):
 def check_outputs(args, cfg, given):
     """Say before anything is computed what cannot be written for the `kind` given."""
     out = Path(args.out)
-    if out.resolve() == Path(args.image).resolve():
-        raise InputError(f'--out {out}: would overwrite what is read')
     if given == 'photograph':
         visualise.check_suffix(out)
     if given == 'video' and out.suffix.lower() not in CODECS:
@@ -235,9 +236,11 @@ def check_outputs(args, cfg, given):
         if cfg.network.head == 'regression':
             raise InputError(f'--heatmaps {args.heatmaps}: {cfg.name} is a regression network, which has none')
     if given == 'folder':
+        if os.path.realpath(out) == os.path.realpath(args.image):
+            raise InputError(f'--out {out}: would overwrite what is read')
         files.make_folder(out.resolve().parent)
-    for path in filter(None, (given != 'folder' and out, args.json, args.heatmaps)):
-        files.check_output(path)
+    outputs = filter(None, (given != 'folder' and out, args.json, args.heatmaps))
+    files.check_outputs(outputs, (args.image, args.cfg, args.params))
 
 
 def main(argv=None):
@@ -275,13 +278,15 @@ def main(argv=None):
                 visualise.save(args.heatmaps, draw_heatmaps(cfg, pose))
             yield pose.label, draw(pose)
 
-    if given == 'video':
-        write_video(out, rate, (picture for _, picture in pictures()))
-    else:
-        for name, picture in pictures():
-            visualise.save(picture_name(out, name) if given == 'folder' else out, picture)
-    if args.json:
-        files.write_json(args.json, records)
+    try:
+        if given == 'video':
+            write_video(out, rate, (picture for _, picture in pictures()))
+        else:
+            for name, picture in pictures():
+                visualise.save(picture_name(out, name) if given == 'folder' else out, picture)
+    finally:                                  # of an interrupted folder, too, what is known
+        if args.json and records:
+            files.write_json(args.json, records)
 
 
 if __name__ == '__main__':

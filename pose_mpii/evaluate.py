@@ -13,7 +13,7 @@ if not __package__:                       # run as a file: make the project's ro
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from common.cli import run
-from common.files import write_json
+from common.files import check_outputs, write_json
 from pose_mpii.layout import ground_truth_file, read_ground_truth, read_predictions
 from pose_mpii.pckh import format_table, pckh
 
@@ -27,7 +27,9 @@ def main(argv=None):
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the result here, too')
     arguments = parser.parse_args(argv)
 
-    joints, visible, head_boxes = read_ground_truth(ground_truth_file(arguments.data, arguments.split))
+    truth = ground_truth_file(arguments.data, arguments.split)
+    check_outputs(filter(None, [arguments.json]), [arguments.pred, truth])
+    joints, visible, head_boxes = read_ground_truth(truth)
     result = pckh(read_predictions(arguments.pred, len(joints)), joints, visible, head_boxes)
     print(format_table(result))
     if arguments.json:

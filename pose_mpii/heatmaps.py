@@ -14,33 +14,35 @@ from pathlib import Path
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+import numpy as np
+
 from common import config, experiment, files, inference, runtime, visualise
 from common.cli import run
 from common.crop import crop_matrix, crop_sample
 from common.errors import InputError
-from common.loader import Loader
 from pose_mpii.dataset import load_samples
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS, SIDES
 
-SIZE = (256, 256)                             # of the photographs in the figure
+HEIGHT = 256                                  # of the photographs in the figure
 
 
 def heatmaps(cfg, params, samples, contexts):
     """The maps (N, 16, h, w) to look at of a network's last stage (see `inference.pictured`)."""
     net = experiment.load_network(cfg, len(JOINTS), params, contexts)
-    batches = Loader(samples, cfg.input.size, len(samples)).batches()
+    batches = experiment.ordered_loader(cfg, samples).batches()
     maps = [inference.infer(cfg, net, batch.images, contexts, FLIP_PAIRS)[0] for batch in batches]
-    return inference.pictured(cfg, maps[0])
+    return inference.pictured(cfg, np.concatenate(maps))
 
 
 def figure(samples, joints, names, maps):
     """Figure 2: rows of `joints` (indices), for each sample the photograph and the map of each network.
 
-    names: of the networks; maps: (N, 16, h, w) of each. Returns an RGB image.
+    samples: with boxes in the proportions of the networks' input; names: of the networks; maps: (N, 16, h, w) of each. Returns an RGB image.
     """
     rows = [[] for _ in joints]
     for index, sample in enumerate(samples):
-        image, points, visible = crop_sample(sample, SIZE, crop_matrix(sample.box, SIZE))
+        size = round(HEIGHT * sample.box[2] / sample.box[3]), HEIGHT
+        image, points, visible = crop_sample(sample, size, crop_matrix(sample.box, size))
         for row, joint in zip(rows, joints):
             marked = image.copy()
             if visible[joint]:
@@ -63,7 +65,7 @@ def main(argv=None):
     parser.add_argument('--out', required=True, metavar='PNG', help='the picture to write')
     args = parser.parse_args(argv)
     visualise.check_suffix(args.out)
-    files.check_output(args.out)
+    files.check_outputs([args.out], [path for network in args.network for path in network])
     unknown = [name for name in args.joints.split(',') if name not in JOINTS]
     if unknown:
         raise InputError(f'--joints: unknown joint {unknown[0]!r}; there are {", ".join(JOINTS)}')
@@ -71,7 +73,10 @@ def main(argv=None):
     for cfg in configurations:
         if cfg.network.head == 'regression':
             raise InputError(f'{cfg.path}: a regression network has no heat maps')
-    samples = load_samples(args.data, args.split, SIZE)
+    (width, height), *others = (cfg.input.size for cfg in configurations)
+    if any(w * height != width * h for w, h in others):
+        raise InputError('--network: their input.size have different proportions; draw a figure for each')
+    samples = load_samples(args.data, args.split, (width, height))
     try:
         chosen = [samples[range(len(samples)).index(int(index))] for index in args.people.split(',')]
     except ValueError:

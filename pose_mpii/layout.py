@@ -17,6 +17,7 @@ from common.checks import check_records, is_name, is_number
 from common.errors import InputError
 from common.files import read_bytes, read_json, replacing, write_json, write_text
 from pose_mpii import matlab
+from pose_mpii.pckh import counted
 from pose_mpii.skeleton import JOINTS, SHORT_NAMES
 
 LABELS = ('joints', 'joints_vis')             # what the split `test` may lack
@@ -116,6 +117,8 @@ def read_ground_truth(path, people=None):
     if names != SHORT_NAMES:
         raise InputError(f'{path}: dataset_joints should be {" ".join(SHORT_NAMES)}')
     visible = missing == 0
+    if not counted(visible).any():
+        raise InputError(f'{path}: has no annotated joint that PCKh counts')
     if not np.isfinite(joints[visible]).all():
         raise InputError(f'{path}: pos_gt_src has a joint that is neither finite nor marked in jnt_missing')
     diagonals = np.linalg.norm(head_boxes[:, 1] - head_boxes[:, 0], axis=1)

@@ -74,13 +74,17 @@ def to_record(person, split):
     return {**record, 'joints': person.joints, 'joints_vis': person.visible.astype(int)}
 
 
-def link_images(images, out):
-    """Make OUT/images a link to the folder of photographs."""
+def link_images(images, out, people):
+    """Make OUT/images a link to the folder of photographs; InputError if it has none of these people."""
     if not images.is_dir():
         raise InputError(f'{images}: no such folder of photographs (--images)')
+    if not any((images / person.image).exists() for person in people):
+        raise InputError(f'{images}: has none of the photographs, such as {people[0].image} (--images)')
     link = out / 'images'
     try:
         if not (link.exists() and os.path.samefile(link, images)):
+            if link.is_symlink():             # an earlier one, of another folder
+                link.unlink()
             link.symlink_to(images.resolve())
     except OSError as error:
         raise InputError(f'{link}: cannot be made a link to {images} ({error.strerror})') from None
@@ -99,9 +103,9 @@ def main(argv=None):
 
     make_folder(arguments.out)
     images = arguments.images or (arguments.lsp and arguments.lsp / 'images')
-    if images:
-        link_images(images, arguments.out)
     splits = read_lsp(arguments.lsp) if arguments.lsp else read_mpii(arguments.mat)
+    if images:
+        link_images(images, arguments.out, splits['valid'])
     for split, people in splits.items():
         write_split(arguments.out, split, [to_record(person, split) for person in people])
         print(f'{split}.json: {len(people)} people')

@@ -22,6 +22,7 @@ import numpy as np
 
 from common.cli import run
 from common.errors import InputError
+from common.files import check_outputs
 from pose_mpii.layout import annotation_file, read_mat, read_predictions, read_split, save_mat
 
 POINT = [('x', float), ('y', float), ('id', float)]       # MATLAB's numbers are doubles, ids too
@@ -100,6 +101,7 @@ def main(argv=None):
 
     if arguments.out.suffix != '.mat':
         raise InputError(f'{arguments.out}: should end in .mat')
+    check_outputs([arguments.out], [arguments.mat, arguments.pred])
     records = read_split(arguments.data, 'test')
     predictions = read_predictions(arguments.pred, len(records))
     bad = np.flatnonzero(~np.isfinite(predictions).all(axis=(1, 2)))

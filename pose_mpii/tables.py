@@ -55,9 +55,8 @@ def _count(path):
 
 def _read(path, key):
     """What a training or `decodings` wrote under a key of its JSON."""
-    content = files.read_json(path)
-    if not isinstance(content, dict) or key not in content:
-        raise InputError(f'{path}: has no "{key}"; expected a JSON of this project beside {results.RESULT}')
+    content = {**files.read_object(path), 'path': path}
+    results.require(content, [key])
     return content[key]
 
 
@@ -98,7 +97,7 @@ def studied(section, key, title, table, older=False):
     parts = []
     for name, (seed, *_) in section.runs().items():
         path = seed['path'].with_name('decodings.json')
-        if path.exists() and not (older and key not in files.read_json(path)):
+        if path.exists() and not (older and key not in files.read_object(path)):
             parts.append(f'`{name}` (its `network.beta` is {seed["config"]["network"]["beta"]:g}):\n\n'
                          + table(_read(path, key)))
     return parts and f'### {title}\n\n' + '\n'.join(parts)
@@ -183,7 +182,10 @@ def write(found, out, data):
 
     data: folder of the data set to draw Figure 2 on, or None. Figures drawn before are kept.
     """
-    return '\n'.join(_write(section, out, data) for section in results.sections(found, 'mpii', Section))
+    sections = results.sections(found, 'mpii', Section)
+    for section in sections:
+        section.require(('PCKh@0.5', 'joints'), (*METRICS, 'curve', 'decodings'))
+    return '\n'.join(_write(section, out, data) for section in sections)
 
 
 def _write(section, out, data):

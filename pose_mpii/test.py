@@ -43,8 +43,9 @@ def test(cfg, params, data, split, contexts, json=None, picture=None, save=None)
         raise InputError(f'--split {split}: has no ground truth to score; --save writes the predictions')
     samples = load_samples(data, split, cfg.input.size)
     truth = None if split == 'test' else read_ground_truth(ground_truth_file(data, split), len(samples))
+    loader = experiment.ordered_loader(cfg, samples)
     net = experiment.load_network(cfg, len(JOINTS), params, contexts)
-    predictions, scores = score(cfg, net, experiment.ordered_loader(cfg, samples), truth, contexts, 'test')
+    predictions, scores = score(cfg, net, loader, truth, contexts, 'test')
     chosen = predictions[cfg.test.decode]
     if save:
         save_predictions(save, chosen + 1)

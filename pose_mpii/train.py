@@ -29,7 +29,6 @@ def validation(cfg, data, split, contexts):
     """A function of the network: PCKh of every decoding on a split; its 'score' is the configured decoding's AUC."""
     loader = experiment.ordered_loader(cfg, load_samples(data, split, cfg.input.size))
     truth = read_ground_truth(ground_truth_file(data, split), len(loader.samples))
-    experiment.require_images(loader.samples, split)
 
     def validate(net):
         _, results = score(cfg, net, loader, truth, contexts, 'validate')

@@ -3,7 +3,7 @@
     sh scripts/run_experiments.sh --data DIR [--seeds 0,1,2] [--set key=value ...] YAML ...
 
 What a training writes is in OUT, from which an interrupted one goes on; its configuration, log and scores are copied to
-RESULTS/<experiment>, those of another seed than 0 to RESULTS/seed<N>/<experiment>. Experiments that are there already
+RESULTS/<experiment>, those of another seed than the file's to RESULTS/seed<N>/<experiment>. Experiments that are there already
 are left out, but for an error where they are of other data or another configuration; one that fails does not keep the
 next ones from running.
 """
@@ -24,14 +24,14 @@ KEPT = (experiment.CONFIG, trainer.LOG, experiment.RESULT, results.RESULT)      
 
 
 def train_and_keep(path, seed, args):
-    """Train one experiment with a seed, unless its results are kept already, and keep them."""
-    overrides = [*args.overrides, f'train.seed={seed}']
+    """Train one experiment with a seed (None: its own), unless its results are kept already, and keep them."""
+    overrides = [*args.overrides, *([] if seed is None else [f'train.seed={seed}'])]
     cfg = config.load(path, overrides)
-    part = Path(f'seed{seed}') if seed else Path()
+    part = Path() if cfg.train.seed == config.load(path).train.seed else Path(f'seed{cfg.train.seed}')
     kept = args.results / part / cfg.name
     if (kept / results.RESULT).exists():
         check_same(kept / results.RESULT, cfg, args.data)
-        print(f'{cfg.name}, seed {seed}: {kept / results.RESULT} is there', flush=True)
+        print(f'{cfg.name}, seed {cfg.train.seed}: {kept / results.RESULT} is there', flush=True)
         return
     PROGRAMS[cfg.data.set](['--cfg', str(path), '--data', args.data, '--out', str(args.out / part), '--resume',
                             *(option for value in overrides for option in ('--set', value))])
@@ -57,7 +57,8 @@ def main(argv=None):
     parser = experiment.parser(__doc__)
     parser.add_argument('experiments', nargs='+', type=Path, metavar='YAML', help='files below experiments/')
     parser.add_argument('--data', required=True, metavar='DIR', help='the data set, all of them are of')
-    parser.add_argument('--seeds', type=seeds, default=[0], metavar='0,1,..', help='(default: 0)')
+    parser.add_argument('--seeds', type=seeds, default=[None], metavar='0,1,..',
+                        help='(default: the one in each file)')
     parser.add_argument('--set', action='append', default=[], metavar='KEY=VALUE', dest='overrides',
                         help='override one key of all of them, such as train.dtype=bfloat16')
     parser.add_argument('--out', type=Path, default='output', metavar='DIR', help='(default: output)')
@@ -70,7 +71,7 @@ def main(argv=None):
             try:
                 train_and_keep(path, seed, args)
             except InputError as error:
-                failed.append(f'{path}, seed {seed}')
+                failed.append(f'{path}' + f', seed {seed}' * (seed is not None))
                 print(f'error: {failed[-1]}: {error}', file=sys.stderr, flush=True)
     if failed:
         raise InputError(f'{len(failed)} of {len(args.seeds) * len(args.experiments)} failed: {"; ".join(failed)}')

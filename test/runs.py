@@ -1,5 +1,7 @@
-"""Small runs of Table 2's experiments, for tests."""
+"""Small runs of Table 2's experiments, and a full disk, for tests."""
 import json
+import resource
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -40,3 +42,14 @@ def assert_same_run(one, other):
         histories.append([{key: value for key, value in line.items() if key != 'images_per_second'} for line in lines])
     assert histories[0] == histories[1]
     assert (one / 'best.params').read_bytes() == (other / 'best.params').read_bytes()
+
+
+@contextmanager
+def full_disk(limit):
+    """No file of this process may grow beyond `limit` bytes, as on a disk that fills up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

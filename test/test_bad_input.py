@@ -122,7 +122,7 @@ def test_predictions_that_no_file_would_hold(refused, data, tmp_path):
     for options in ([], ['--json', tmp_path / 'x.json']):
         assert refused(test.main, '--data', data, '--split', 'test', *options) == \
             '--split test: has no ground truth to score; --save writes the predictions'
-    assert 'is a folder' in refused(test.main, '--data', data, '--json', tmp_path)
+    assert 'it is no file' in refused(test.main, '--data', data, '--json', tmp_path)
 
 
 def test_an_unknown_key_in_a_file_is_named(refused, experiments, tmp_path):
@@ -186,7 +186,7 @@ def test_people_without_ground_truth(refused, data, count):
 def test_a_missing_image_fails_a_test(refused, data):
     path = data / 'images' / 'valid_000003.jpg'
     path.unlink()
-    assert refused(test.main, '--data', data) == f'{path}: cannot be read (No such file or directory)'
+    assert refused(test.main, '--data', data) == f'{path}: missing, as are 0 more of 8 images'
 
 
 def test_a_truncated_image_fails_a_test(refused, data):

@@ -213,3 +213,15 @@ def test_a_configuration_saved_before_a_key_was_there_is_read(root, tmp_path):
     config.save(config.load(root / 'experiments/mpii/table2/i1.yaml'), path)
     path.write_text(''.join(line for line in path.read_text().splitlines(True) if 'dtype' not in line))
     assert config.load(path).train.dtype == 'float32'
+
+
+@pytest.mark.parametrize('text, told', [
+    ('train: {epochs: 2}\nloss: {sigma: 1}\ntrain: {seed: 2}', '(line 4: a second train)'),
+    ('loss: {sigma: 1, radius: 15, sigma: 3}', '(line 2: a second sigma)')])
+def test_a_key_given_twice_is_named(write, text, told):
+    assert f'x.yaml: not valid YAML {told}' in refused(write(text))
+
+
+def test_a_link_to_itself_is_named(tmp_path):
+    (tmp_path / 'x.yaml').symlink_to(tmp_path / 'x.yaml')
+    assert 'x.yaml: cannot be read (Too many levels' in refused(tmp_path / 'x.yaml')

@@ -1,5 +1,7 @@
 """The demo: where it finds people, what it writes, and what is refused."""
 import json
+import os
+from pathlib import Path
 
 import cv2
 import mxnet as mx
@@ -16,6 +18,7 @@ from common.loader import Loader
 from pose_mpii import demo
 from pose_mpii.dataset import load_samples
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS
+from runs import full_disk
 
 TINY = ('input.size=[64, 64]',)
 
@@ -218,10 +221,10 @@ def test_heat_maps_of_a_photograph(shown, photograph, tmp_path):
     ('good.avi', (), '--out out.png: videos are written as .mp4 or .avi'),
     ('good.avi', ('--out', 'x.mp4', '--heatmaps', 'y.png'), '--heatmaps y.png: is for a single photograph'),
     ('good.jpg', ('--out', 'x.gif'), 'x.gif: pictures are written as .png or .jpg'),
-    ('good.jpg', ('--out', 'good.jpg'), '--out good.jpg: would overwrite what is read'),
+    ('good.jpg', ('--out', 'good.jpg'), 'good.jpg: would overwrite what is read'),
     ('good.jpg', ('--out', 'text.txt/x.png'), 'text.txt: cannot create this folder'),
     ('good.jpg', ('--heatmaps', 'y.pdf'), 'y.pdf: pictures are written as'),
-    ('good.jpg', ('--json', 'empty'), 'empty: is a folder; expected the name of a file'),
+    ('good.jpg', ('--json', 'empty'), 'empty: cannot be written'),
     ('good.jpg', ('--box', '1,2,3'), '--box 1,2,3: expected x,y,w,h'),
     ('good.jpg', ('--box', 'a,2,3,4'), '--box a,2,3,4: expected x,y,w,h'),
     ('good.jpg', ('--box', ''), '--box : expected x,y,w,h'),
@@ -244,6 +247,56 @@ def test_bad_input(shown, photograph, tmp_path, monkeypatch, capfd, image, optio
     assert end.value.code == 2 and lines[-1].startswith('error: ') and told in lines[-1]
     assert all(line.startswith('demo: ') for line in lines[:-1])                # the progress bar
     assert not (tmp_path / 'out.png').exists() and not (tmp_path / 'x.mp4').exists()
+
+
+def test_outputs_do_not_take_each_others_place(shown, photograph, tmp_path):
+    picture = tmp_path / 'good.jpg'
+    picture.write_bytes(photograph.read_bytes())
+    for option in ('--heatmaps', '--json'):
+        with pytest.raises(InputError, match='good.jpg: would overwrite what is read'):
+            shown(picture, '--out', tmp_path / 'x.png', option, picture)
+    with pytest.raises(InputError, match='x.png: given for two different outputs'):
+        shown(picture, '--out', tmp_path / 'x.png', '--heatmaps', tmp_path / 'x.png')
+    assert picture.read_bytes() == photograph.read_bytes()
+
+
+def test_names_that_are_not_utf8(shown, photograph, tmp_path):
+    folder = os.fsencode(tmp_path)
+    for suffix in (b'.jpg', b'.mp4'):
+        with open(folder + b'/caf\xe9' + suffix, 'wb') as file:
+            file.write(photograph.read_bytes())
+    shown(os.fsdecode(folder + b'/caf\xe9.jpg'), '--out', tmp_path / 'x.png')
+    assert rgb(tmp_path / 'x.png').shape == rgb(photograph).shape
+    with pytest.raises(InputError, match='give the video a name without'):
+        demo.open_video(Path(os.fsdecode(folder + b'/caf\xe9.mp4')))
+
+
+@pytest.mark.parametrize('suffix', ['.mp4', '.avi'])
+def test_a_video_that_does_not_fit_leaves_the_earlier_one(tmp_path, suffix):
+    path, random = tmp_path / f'x{suffix}', np.random.default_rng(0)
+    frames = [random.integers(0, 255, (128, 128, 3), np.uint8) for _ in range(30)]
+    demo.write_video(path, 10, frames)
+    earlier = path.read_bytes()
+    with full_disk(len(earlier) // 3), pytest.raises(InputError, match=f'x{suffix}: cannot be written'):
+        demo.write_video(path, 10, frames)
+    assert path.read_bytes() == earlier and os.listdir(tmp_path) == [path.name]
+
+
+def test_an_interrupted_folder_leaves_the_joints_of_what_is_drawn(shown, photograph, tmp_path, monkeypatch):
+    folder, save = tmp_path / 'in', demo.visualise.save
+    folder.mkdir()
+    for number in range(3):
+        (folder / f'{number}.jpg').write_bytes(photograph.read_bytes())
+
+    def interrupted(path, picture):
+        if path.name == '2.jpg':
+            raise KeyboardInterrupt
+        save(path, picture)
+    monkeypatch.setattr(demo.visualise, 'save', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        shown(folder, '--out', tmp_path / 'out', '--json', tmp_path / 'x.json')
+    assert sorted(os.listdir(tmp_path / 'out')) == ['0.jpg', '1.jpg']
+    assert [entry['image'] for entry in json.loads((tmp_path / 'x.json').read_text())][:2] == ['0.jpg', '1.jpg']
 
 
 def test_a_regression_network_has_no_heat_maps(shown, photograph, tmp_path):

@@ -1,20 +1,23 @@
 """The person detector: deformable convolutions, anchors and targets, training, the file of boxes and its resuming."""
 import json
 import math
+import os
 import shutil
 from functools import partial
 from types import SimpleNamespace
 
+import cv2
 import mxnet as mx
 import numpy as np
 import pytest
 from gluoncv.data.transforms.presets.rcnn import FasterRCNNDefaultTrainTransform
+from gluoncv.model_zoo import model_store
 from gluoncv.model_zoo.rcnn.rpn.anchor import RPNAnchorGenerator
 from gluoncv.model_zoo.xception import Block, SeparableConv2d, Xception65
 from mxnet import autograd
 from mxnet.gluon import nn
 
-from common import checkpoint
+from common import checkpoint, files, store
 from common.errors import InputError
 from pose_coco import detect, detector, layout, train_detector
 from pose_coco.dataset import load_people
@@ -128,7 +131,7 @@ def test_training_takes_people_and_their_boxes(tiny_coco, tmp_path):
     crowd['iscrowd'], dog['category_id'], tiny['bbox'] = 1, 18, [5, 5, 0.5, 20]
     del people[6:]
     path.write_text(json.dumps(dataset))
-    samples = train_detector.People(tmp_path, 'val2017')
+    samples = train_detector.People(tmp_path, 'val2017', 64)
     image, boxes = samples[0]
     assert image.shape == (96, 192, 3) and image.dtype == np.uint8
     np.testing.assert_array_equal(boxes, [[10, 20, 39, 59, 0], [180, 50, 191, 95, 0]])
@@ -305,10 +308,10 @@ def test_bad_options(tiny_coco, tmp_path, monkeypatch):
 
     def offline(name):
         raise ConnectionError
-    monkeypatch.setattr(detector, 'get_model_file', offline)
+    monkeypatch.setattr(model_store, 'get_model_file', offline)
     for options, message in (
             ([*run, '--split', 'val2016'], 'person_keypoints_val2016.json: no such file'),
-            ([*run, '--out', str(tmp_path / 'folder')], 'folder: is a folder; give a file'),
+            ([*run, '--out', str(tmp_path / 'folder')], 'folder: cannot be written'),
             ([*run, '--model', 'faster_rcnn'], '--model faster_rcnn: unknown; there are xception, faster_rcnn_'),
             ([*run, '--model', 'xception'], '--model xception: --params is missing'),
             (own, 'other.params: not the parameters of xception: it has no features.0.weight'),
@@ -324,3 +327,42 @@ def test_bad_options(tiny_coco, tmp_path, monkeypatch):
             (['--short', '64'], 'cannot fetch xception-37c1c90b.params from .* give it by --pretrained FILE')):
         with pytest.raises(InputError, match=message):
             train_detector.main([*train_options, *options])
+
+
+def test_what_would_be_lost_or_mixed_up_is_refused_before_the_first_image(tiny_coco, tmp_path):
+    run = ['--data', str(tiny_coco), '--split', 'train2017', '--cpus', '1']
+    for options, message in ((['--score', 'nan'], '--score nan: expected a number from 0 to 1'),
+                             (['--params', str(tmp_path / 'x'), '--out', str(tmp_path / 'x')], 'x: would overwrite what')):
+        with pytest.raises(InputError, match=message):
+            detect.main([*run, '--out', str(tmp_path / 'out.json'), *options])
+    for options in (['--epochs', '0'], ['--rate', 'nan']):
+        with pytest.raises(InputError, match='--epochs .*: expected at least 1'):
+            train_detector.main([*run, '--out', str(tmp_path), *options])
+    data = shutil.copytree(tiny_coco, tmp_path / 'data')
+    lost = images_of(data)[3]['path']
+    os.unlink(lost)
+    for program, out in ((detect, tmp_path / 'out.json'), (train_detector, tmp_path / 'run')):
+        with pytest.raises(InputError, match=f'{lost}: missing, as are 0 more'):
+            program.main(['--data', str(data), '--split', 'train2017', '--cpus', '1', '--out', str(out)]
+                         + ['--model', 'faster_rcnn_resnet50_v1b_coco'] * (program is detect))
+
+
+def test_an_image_that_is_a_line_is_named(tiny_coco, tmp_path):
+    cv2.imwrite(str(tmp_path / 'line.png'), np.zeros((1, 3000, 3), np.uint8))
+    with pytest.raises(InputError, match='line.png: an image of 3000 x 1 pixels is too narrow'):
+        detect.read_rgb(tmp_path / 'line.png', 800)
+    cv2.imwrite(str(tmp_path / 'strip.png'), np.zeros((4, 3000, 3), np.uint8))
+    assert detect.read_rgb(tmp_path / 'strip.png', 800).shape == (4, 3000, 3)
+
+
+def test_two_detections_into_one_file(trained, shared, tmp_path):
+    options = ['--data', str(shared / 'coco_mini'), '--split', 'mini', '--out', str(tmp_path / 'x.json'), '--model',
+               'xception', '--cpus', '1', '--params', str(trained[0] / train_detector.PARAMS), '--short', '64']
+    with files.locked(tmp_path / 'x.json'), pytest.raises(InputError, match='x.json: another process is writing there'):
+        detect.main(options)
+
+
+def test_parameters_in_the_projects_folder_are_not_fetched(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, 'MODELS', tmp_path)
+    (tmp_path / 'xception-37c1c90b.params').touch()
+    assert store.fetch('xception', '--pretrained FILE') == tmp_path / 'xception-37c1c90b.params'

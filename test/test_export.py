@@ -14,7 +14,7 @@ from common.cli import run
 from common.crop import crop_matrix, invert
 from common.errors import InputError
 from common.images import read_crop
-from common.quantize import shown_whole, spread
+from common.quantize import shown, shown_whole, spread
 from pose_coco import test as coco_test
 from pose_mpii import demo
 from pose_mpii import test as mpii_test
@@ -195,8 +195,8 @@ def test_layers_are_integers_except_the_last(exported):
 def test_photographs_are_shown_whole(tmp_path):
     """At half their size, in the middle, where the input has other proportions."""
     cv2.imwrite(str(tmp_path / 'x.png'), np.full((100, 200, 3), (10, 20, 30), np.uint8))
-    shown = shown_whole(tmp_path / 'x.png', (100, 100))
-    assert (shown[25:75] == (30, 20, 10)).all() and not shown[:24].any() and not shown[76:].any()
+    image = shown_whole(tmp_path / 'x.png', (100, 100))
+    assert (image[25:75] == (30, 20, 10)).all() and not image[:24].any() and not image[76:].any()
 
 
 def test_photographs_are_spread_over_the_folder():
@@ -348,3 +348,14 @@ def test_without_the_packages(i1, exported, tmp_path, monkeypatch, capsys):
     assert 'error: writing ONNX needs the package onnx: pip install' in capsys.readouterr().err
     export_with(exported, i1, '--out', tmp_path)                            # MXNet's own files need neither
     assert (tmp_path / 'i1-symbol.json').exists()
+
+
+def test_photographs_that_cannot_be_read_are_left_out(tiny_data, tmp_path, capsys):
+    good = next((tiny_data / 'images').glob('*.jpg'))
+    (tmp_path / 'empty.jpg').touch()
+    (tmp_path / 'text.jpg').write_text('no picture')
+    images = list(shown([tmp_path / 'empty.jpg', good, tmp_path / 'text.jpg'], (32, 32)))
+    assert len(images) == 1 and images[0].shape == (32, 32, 3)
+    assert [line.split(':')[1] for line in capsys.readouterr().err.splitlines()] == [' left out'] * 2
+    with pytest.raises(InputError, match='none of the 1 photographs'):
+        list(shown([tmp_path / 'text.jpg'], (32, 32)))

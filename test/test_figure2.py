@@ -28,10 +28,10 @@ def test_figure_2_has_a_row_a_joint_and_columns_for_each_person(figure2):
 
 
 def test_figure_2_shows_the_annotated_joint_and_each_networks_map(tiny_data):
-    samples = load_samples(tiny_data, 'valid', heatmaps.SIZE)[:1]
+    samples = load_samples(tiny_data, 'valid', (64, 64))[:1]
     maps = np.zeros((2, 1, len(JOINTS), 8, 8), np.float32)
     maps[0, 0, 5, 0, 0] = maps[1, 0, 5, 7, 7] = 1
-    joints = transform_points(crop_matrix(samples[0].box, heatmaps.SIZE), samples[0].joints)
+    joints = transform_points(crop_matrix(samples[0].box, (256, 256)), samples[0].joints)
     both = heatmaps.figure(samples, [5], ['A', 'B'], list(maps))
     swapped = heatmaps.figure(samples, [5], ['A', 'B'], list(maps[::-1]))
     third = both.shape[1] // 3
@@ -58,3 +58,15 @@ def test_figure_2_with_bad_input(figure2, options, told):
 def test_figure_2_is_of_heat_maps(figure2):
     with pytest.raises(InputError, match='a regression network has no heat maps'):
         figure2(networks=('h1', 'r1'))
+
+
+def test_figure_2_shows_a_network_the_crops_it_was_tested_on(experiments, params, tiny_data, tmp_path, monkeypatch):
+    (tmp_path / 'narrow.yaml').write_text(f'base: {experiments}/h1.yaml\ninput: {{size: [64, 96]}}\n')
+    argv = ['--data', str(tiny_data), '--out', str(tmp_path / 'x.png'), '--network', str(tmp_path / 'narrow.yaml'),
+            str(params['h1'])]
+    boxes = []
+    monkeypatch.setattr(heatmaps, 'figure', lambda samples, *_: boxes.append(samples[0].box) or np.zeros((8, 8, 3), 'u1'))
+    heatmaps.main(argv)
+    assert boxes == [load_samples(tiny_data, 'valid', (64, 96))[0].box]
+    with pytest.raises(InputError, match='input.size have different proportions'):
+        heatmaps.main([*argv, '--network', str(experiments / 'h1.yaml'), str(params['h1'])])

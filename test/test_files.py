@@ -1,23 +1,11 @@
 """Files are replaced whole or not at all, and what cannot be read or written is named."""
 import os
-import resource
-from contextlib import contextmanager
 
 import pytest
 
 from common.errors import InputError
-from common.files import locked, make_folder, read_json, replacing, write_json, write_text
-
-
-@contextmanager
-def full_disk(limit):
-    """No file of this process may grow beyond `limit` bytes, as on a disk that fills up."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+from common.files import check_outputs, locked, make_folder, read_json, replacing, write_json, write_text
+from runs import full_disk
 
 
 def fails(function, *arguments):
@@ -86,9 +74,23 @@ def test_a_locked_folder_is_one_processes(tmp_path):
                 pass
     with locked(tmp_path):                    # free again
         pass
-    with pytest.raises(InputError, match='gone/.lock: cannot be written'):
-        with locked(tmp_path / 'gone'):
+    with pytest.raises(InputError, match='gone/.boxes.json.lock: cannot be written'):
+        with locked(tmp_path / 'gone' / 'boxes.json'):
             pass
+
+
+def test_outputs_do_not_take_the_place_of_inputs_or_of_each_other(tmp_path):
+    (tmp_path / 'read').write_text('')
+    (tmp_path / 'link').symlink_to('read')
+    check_outputs([tmp_path / 'new' / 'one', tmp_path / 'two'], [tmp_path / 'read'])
+    assert (tmp_path / 'new').is_dir()
+    with pytest.raises(InputError, match='link: would overwrite what is read'):
+        check_outputs([tmp_path / 'two', tmp_path / 'link'], [tmp_path / 'read'])
+    with pytest.raises(InputError, match='two: given for two different outputs'):
+        check_outputs([tmp_path / 'two', tmp_path / 'new' / '..' / 'two'])
+    os.mkfifo(tmp_path / 'fifo')
+    with pytest.raises(InputError, match='fifo: cannot be written'):
+        check_outputs([tmp_path / 'fifo'])
 
 
 @pytest.mark.parametrize('name', ['file/result.json', 'file/folder/result.json', 'folder', '/proc/result.json',

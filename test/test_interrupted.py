@@ -178,3 +178,17 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_spares_the_checkpoint(tiny_d
     assert names[0] in str(caught.value) and str(caught.value).count('.jpg') == 1
     run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
     assert_same_run(whole['1'], folder(tmp_path, 'h1'))
+
+
+def test_an_epoch_begun_by_one_process_is_done_anew_by_several(tiny_data, tmp_path, monkeypatch):
+    options = ['--set', 'train.epochs=1']
+    with monkeypatch.context() as patch:
+        signalled(patch, trainer, 'train_step', 1)
+        with pytest.raises(Terminated, match='epoch 1, step 1'):
+            run('h1', tiny_data, tmp_path, *options)
+    begun, loader = [], train.training_loader
+    monkeypatch.setattr(train, 'training_loader', lambda cfg, data, shard: loader(cfg, data, (0, 2)))
+    monkeypatch.setattr(trainer, 'train_one_epoch',
+                        lambda graph, optimizer, loader, epoch, contexts, meter, termination: begun.append(meter.steps))
+    run('h1', tiny_data, tmp_path, *options, '--resume')
+    assert begun == [0]

@@ -231,3 +231,12 @@ def test_another_suffix_or_a_missing_file_is_an_input_error(tmp_path):
         with pytest.raises(InputError, match=f'{name}: cannot be read'):
             read_predictions(tmp_path / name, 3)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_ground_truth_without_joints_is_named(tmp_path):
+    path = tmp_path / 'gt_valid.mat'
+    visible = np.zeros((3, 16))
+    visible[:, [6, 7]] = 1                    # pelvis and thorax, which do not count
+    write_ground_truth(path, np.ones((3, 16, 2)), visible, np.tile([[0.0, 0], [9, 9]], (3, 1, 1)))
+    with pytest.raises(InputError, match='gt_valid.mat: has no annotated joint that PCKh counts'):
+        read_ground_truth(path)

@@ -191,3 +191,10 @@ def test_an_epoch_without_images_is_an_error(samples, missing, capsys):
     with pytest.raises(InputError, match='no image can be read.*missing.jpg'):
         next(loader.batches())
     assert capsys.readouterr().err == ''                             # one line from the program is enough
+
+
+def test_an_epoch_taken_up_where_no_image_is_left_ends_as_the_whole_one(samples, missing):
+    loader = Loader(samples[:4] + [missing] * 3, SIZE, 4, strict=False)
+    (rest,), (_, last) = loader.batches(first=1), loader.batches()
+    np.testing.assert_array_equal(rest.indices, last.indices)
+    assert not rest.images.any() and not rest.visible.any()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from common import grid, visualise
+from common.errors import InputError
 from pose_mpii import demo
 from pose_mpii.skeleton import JOINTS, LIMBS, SIDES
 
@@ -92,3 +93,8 @@ def test_a_labelled_grid_holds_its_pictures_in_their_places():
     (a, b), (c, d) = middles
     assert b[1] - a[1] > 150 and d[1] - c[1] > 150 and c[0] - a[0] > 150 and abs(a[1] - c[1]) < 3
     assert ((picture == 0).all(axis=2)).sum() > 100                             # text and frames
+
+
+def test_a_picture_that_no_jpeg_can_hold_is_named(tmp_path):
+    with pytest.raises(InputError, match='x.jpg: a picture of 70000 x 4 pixels does not fit'):
+        visualise.save(tmp_path / 'x.jpg', np.zeros((4, 70000, 3), np.uint8))

@@ -190,7 +190,10 @@ def official(path):
 
 def test_prepare_writes_every_file_and_links_the_photographs(tmp_path):
     official(tmp_path / 'release.mat')
-    (tmp_path / 'photographs').mkdir()
+    for folder in ('photographs', 'earlier', 'data'):
+        (tmp_path / folder).mkdir()
+    (tmp_path / 'photographs' / validation_people()[0][0]).touch()
+    (tmp_path / 'data' / 'images').symlink_to(tmp_path / 'earlier')
     for _ in range(2):                                     # a second run replaces the first's files
         done = prepare('--mat', 'release.mat', '--out', 'data', '--images', 'photographs', cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, '')
@@ -208,7 +211,8 @@ def test_prepare_writes_every_file_and_links_the_photographs(tmp_path):
     (['--mat', 'other.mat', '--out', 'data'], 'other.mat: annotates nobody of the official validation split'),
     (['--mat', 'release.mat', '--out', 'text.mat'], 'text.mat: cannot create this folder'),
     (['--mat', 'release.mat', '--out', 'data', '--images', 'none'], 'none: no such folder of photographs'),
-    (['--mat', 'release.mat', '--out', 'full', '--images', 'data'], 'images: cannot be made a link to data')])
+    (['--mat', 'release.mat', '--out', 'data', '--images', 'full'], 'full: has none of the photographs, such as 0'),
+    (['--mat', 'release.mat', '--out', 'full', '--images', '.'], 'images: cannot be made a link to .')])
 def test_prepare_says_in_one_line_what_is_wrong(tmp_path, arguments, expected):
     official(tmp_path / 'release.mat')
     (tmp_path / 'text.mat').write_text('hello\n' * 100)
@@ -216,6 +220,7 @@ def test_prepare_says_in_one_line_what_is_wrong(tmp_path, arguments, expected):
     write_release(tmp_path / 'other.mat', [('free.jpg', 1, PERSON)])
     (tmp_path / 'data').mkdir()
     (tmp_path / 'full' / 'images').mkdir(parents=True)
+    (tmp_path / validation_people()[0][0]).touch()
     done = prepare(*arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith('error: ') and done.stderr.count('\n') == 1

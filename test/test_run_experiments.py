@@ -44,10 +44,19 @@ def test_every_experiment_is_kept_once_with_its_seeds(tiny_data, yamls, tmp_path
 
 def test_one_that_fails_leaves_the_others(tiny_data, yamls, tmp_path):
     yamls[0].write_text(yamls[0].read_text() + 'network: {backbone: resnet19}\n')
-    with pytest.raises(InputError, match='1 of 2 failed: .*h1.yaml, seed 0'):
+    with pytest.raises(InputError, match='1 of 2 failed: .*h1.yaml$'):
         run_experiments.main(['--data', str(tiny_data), '--out', str(tmp_path / 'out'), '--results',
                               str(tmp_path / 'kept'), *map(str, yamls)])
     assert list(results.collect([tmp_path / 'kept'])['tiny']) == ['tiny/table2/r1']
+
+
+def test_an_experiment_keeps_its_own_seed(tiny_data, yamls, tmp_path):
+    yamls[1].write_text(yamls[1].read_text().replace('{batch_size', '{seed: 3, batch_size'))
+    options = ['--data', str(tiny_data), '--out', str(tmp_path / 'out'), '--results', str(tmp_path / 'kept')]
+    run_experiments.main([*options, str(yamls[1])])
+    run_experiments.main([*options, '--seeds', '0', str(yamls[1])])
+    seeds = {path: results.read(tmp_path / 'kept' / path / 'tiny/table2/r1/test.json')['seed'] for path in ('', 'seed0')}
+    assert seeds == {'': 3, 'seed0': 0}
 
 
 @pytest.mark.parametrize('text', ['one', '0,', '-1', '4294967296'])

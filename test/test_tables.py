@@ -235,8 +235,22 @@ def test_files_that_are_not_results_are_named(tmp_path):
 
 
 @pytest.mark.parametrize('change', [{'seed': None}, {'config': []}, {'config': {'train': {}}},
-                                    {'config': {'data': 1, 'train': {}}}])
-def test_a_result_without_a_seed_or_a_configuration_is_named(root, tmp_path, change):
+                                    {'config': {'data': 1, 'train': {}}}, {'config': {'data': {}, 'train': {}}},
+                                    {'experiment': 5}, {'data': [1]}, {'split': ['a']}])
+def test_a_result_that_says_nothing_of_its_training_is_named(root, tmp_path, change):
     (tmp_path / 'test.json').write_text(json.dumps({**result(root, 'table2/h1', 0.2), **change}))
-    with pytest.raises(InputError, match=r'test.json: its "seed" or "config" is none'):
+    with pytest.raises(InputError, match=r'test.json: its experiment, .* are not those that a training or test wrote'):
         results.collect([tmp_path])
+
+
+@pytest.mark.parametrize('split, lost, message', [
+    ('valid', 'decodings', 'has no "decodings"'), ('valid', 'curve', 'has no "curve"'),
+    ('test', 'joints', 'has no "joints"'), ('test', 'curve', None), ('test', 'decodings', None)])
+def test_a_result_lacks_no_more_than_the_server_says(root, written, split, lost, message):
+    one = {**result(root, 'table2/h1', 0.2), 'split': split}
+    del one[lost]
+    if message:
+        with pytest.raises(InputError, match=f'test.json: {message}'):
+            written(one)
+    else:
+        assert 'Table 2' in written(one)

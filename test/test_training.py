@@ -49,6 +49,23 @@ def test_one_and_four_devices_agree(tiny_data, tmp_path, method):
         np.testing.assert_allclose(gradients[1][name], one, rtol=1e-4, atol=1e-4 * np.abs(one).max() + 1e-6 * largest)
 
 
+def test_devices_without_a_sample_leave_the_running_statistics(tiny_data):
+    """A batch of one image on four devices: the statistics of the one that has it, on all."""
+    cfg = config.load(experiment_file('h1'), [*SMALL, 'train.batch_size=1'])
+    batch = next(training_loader(cfg, tiny_data).batches(1))
+    found = []
+    for devices in (1, 4):
+        contexts = runtime.contexts(cpus=devices)
+        runtime.seed_everything(0)
+        net, graph, trainer = graph_and_trainer(cfg, contexts, 0.0)
+        train_step(graph, trainer, batch, contexts)
+        mx.nd.waitall()
+        Statistics(net, contexts, 'device').average()
+        found.append({name: p.list_data()[0].asnumpy() for name, p in checkpoint.statistics(net).items()})
+    for name, one in found[0].items():
+        np.testing.assert_allclose(found[1][name], one, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize('kvstore', ['device', 'local'])
 def test_devices_hold_the_same_parameters_after_training(tiny_data, kvstore):
     cfg = config.load(experiment_file('h1'), [*SMALL, 'train.batch_size=6'])
@@ -201,6 +218,35 @@ def test_what_changes_nothing_in_h1_leaves_it_as_it_is_when_i1_starts(tiny_data,
     for change in ('loss.joint_weight=2', 'network.beta=3', 'test.flip=false', 'test.decode=local'):   # they do in I1
         with pytest.raises(InputError, match=change.partition('=')[0]):
             run('i1', tiny_data, tmp_path, *sets, '--resume', '--set', change)
+
+
+def test_a_finished_run_is_not_trained_over_when_its_state_is_gone(tiny_data, tmp_path, capfd):
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    (folder(tmp_path, 'h1') / 'last.state').unlink()
+    before = (folder(tmp_path, 'h1') / 'best.params').read_bytes()
+    for more in ([], ['--resume']):
+        with pytest.raises(InputError, match='h1: holds a finished run, but not the last.state'):
+            run('h1', tiny_data, tmp_path, '--set', 'train.seed=5', *more)
+    with pytest.raises(InputError, match='h1: holds a run with train.seed 0, not 5'):
+        run('i1', tiny_data, tmp_path, '--set', 'train.seed=5')
+    capfd.readouterr()
+    run('i1', tiny_data, tmp_path, '--set', 'train.epochs=2')
+    assert 'h1: is finished and stays as it is, with train.epochs 1, not 2' in capfd.readouterr().out
+    assert (folder(tmp_path, 'h1') / 'best.params').read_bytes() == before
+
+
+def test_people_without_a_joint_are_nothing_to_train_on(tiny_data, tmp_path):
+    data = shutil.copytree(tiny_data, tmp_path / 'data')
+    path = data / 'annot' / 'train.json'
+    files.write_json(path, [{**record, 'joints_vis': [0] * 16} for record in files.read_json(path)])
+    with pytest.raises(InputError, match='data.train is train: nobody in it has an annotated joint'):
+        run('h1', data, tmp_path)
+
+
+def test_a_commit_is_not_that_of_a_repository_around_the_project(tmp_path, monkeypatch):
+    assert experiment._commit()
+    monkeypatch.setattr(results, 'ROOT', tmp_path)
+    assert experiment._commit() is None
 
 
 def test_overrides_reach_the_first_phase_but_for_what_tells_the_phases_apart():
