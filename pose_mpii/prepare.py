@@ -75,11 +75,11 @@ def to_record(person, split):
 
 
 def link_images(images, out, people):
-    """Make OUT/images a link to the folder of photographs; InputError if it has none of these people."""
+    """Make OUT/images a link to the folder of photographs; a warning if it has none of these people."""
     if not images.is_dir():
         raise InputError(f'{images}: no such folder of photographs (--images)')
     if not any((images / person.image).exists() for person in people):
-        raise InputError(f'{images}: has none of the photographs, such as {people[0].image} (--images)')
+        print(f'warning: {images}: has none of the photographs, such as {people[0].image}', file=sys.stderr)
     link = out / 'images'
     try:
         if not (link.exists() and os.path.samefile(link, images)):
