@@ -31,7 +31,7 @@ setup(
     ],
     extras_require={
         'export': EXPORT,
-        'test': ['pytest>=7,<10', 'pytest-xdist>=3.5,<4', *EXPORT],
+        'test': ['pytest>=7.3,<10', 'pytest-xdist>=3.5,<4', *EXPORT],
         # What test/benchmark/compare.py measures against; torch 2.4 is the first with a fused Adam on the CPU.
         'benchmark': ['torch>=2.4,<3', 'onnxscript>=0.1', 'openvino>=2024.2,<2027', *EXPORT],
     },
