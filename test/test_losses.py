@@ -146,6 +146,19 @@ def test_stages_add_up_and_targets_are_drawn_at_the_joints_place(batch):
     np.testing.assert_allclose(losses[1], 2 * 6 / (W * STRIDE), rtol=1e-5)
 
 
+@pytest.mark.parametrize('kind, reference', [
+    ('mse', gaussian), ('softmax', softmax),
+    ('binary', lambda heatmap, x, y: cell_entropies(heatmap, x, y, 1.6)[1].mean())])
+def test_the_configuration_names_the_heatmap_loss(batch, kind, reference):
+    """H3's radius is in pixels of an input 256 wide: 51.2 there are 12.8 of these 64, which are 1.6 cells of 8."""
+    heatmaps, cells, keys = batch
+    cfg = configuration(heatmap=kind, radius=51.2, negatives=1e6)
+    found, _ = pose_loss(cfg, [heatmaps], [], grid.to_pixels(cells, STRIDE), np.ones((B, K), np.float32), keys)
+    expected = [np.mean([reference(heatmaps[b, k].astype(np.float64), *cells[b, k]) for k in range(K)])
+                for b in range(B)]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize('kind', ['mse', 'softmax', 'binary'])
 def test_invisible_joints_carry_no_loss_wherever_they_are(batch, kind):
     heatmaps, cells, keys = batch
