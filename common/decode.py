@@ -40,7 +40,7 @@ def local_integral(heatmaps, beta, window):
 def decode(heatmaps, joints, method, stride, beta=1.0, window=2):
     """Joints (B, K, 2) in input pixels by one of the methods of `test.decode`.
 
-    heatmaps: (B, K, H, W) of the last stage, None for a regression network; joints: (B, K, 2), the network's own, in
+    heatmaps: (B, K, H, W) of one stage, None for a regression network; joints: (B, K, 2), the network's own, in
     input pixels (the integral of its heat maps, or the regressed ones).
     """
     if method in ('integral', 'regression'):

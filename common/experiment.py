@@ -1,6 +1,7 @@
 """What training and testing share on every data set: options, networks with their parameters, phases, the report."""
 import argparse
 import gc
+import hashlib
 import os
 import subprocess
 from contextlib import nullcontext
@@ -18,7 +19,7 @@ from common.onnx_net import OnnxNet
 from common.trainer import STATE
 
 # What a training leaves in its folder: at its start, and when it has finished.
-CONFIG, ABOUT, RESULT, PICTURE = 'config.yaml', 'run.json', results.TRAINING, 'predictions.jpg'
+CONFIG, ABOUT, PICTURE = 'config.yaml', 'run.json', 'predictions.jpg'
 # The keys that may change when a run is resumed.
 RESUMED_WITH = ('train.epochs', 'train.patience', 'train.drops', 'train.rates', 'test.batch_size')
 
@@ -68,7 +69,8 @@ def check_outputs(args):
     """Say now, not after an hour of predicting, where a test program's results cannot be written."""
     if args.picture:
         visualise.check_suffix(args.picture)
-    files.check_outputs(filter(None, (args.save, args.json, args.picture)), (args.cfg, args.params))
+    inputs = args.cfg, args.params, getattr(args, 'boxes', None)
+    files.check_outputs(filter(None, (args.save, args.json, args.picture)), filter(None, inputs))
 
 
 def parser(description):
@@ -121,13 +123,13 @@ def load_network(cfg, joints, params, contexts):
 def training_loader(cfg, samples, flip_pairs, shard=(0, 1)):
     """Shuffled and augmented batches of samples; unreadable images are skipped with a warning.
 
-    A network that starts from another one sees new crops, not those of the other's epochs once more.
+    A network that starts from others sees new crops, not those of their epochs once more.
     """
     if not any(sample.visible.any() for sample in samples):
         raise InputError(f'data.train is {cfg.data.train}: nobody in it has an annotated joint')
     augment = Augmentation(cfg.augment.rotation, cfg.augment.scale, cfg.augment.flip, flip_pairs)
     return Loader(samples, cfg.input.size, cfg.train.batch_size, shuffle=True, augment=augment,
-                  seed=2 * cfg.train.seed + bool(cfg.train.start_from), strict=False, shard=shard)
+                  seed=2 * cfg.train.seed + len(_chain(cfg, ())) - 1, strict=False, shard=shard)
 
 
 def ordered_loader(cfg, samples):
@@ -150,16 +152,16 @@ def train(args, cfg, joints, prepare):
     config.yaml and last.state. InputError where the experiment's own folder holds a run already and --resume was not
     given, or a finished one that has lost its last.state: nothing is overwritten.
     """
-    contexts, store = runtime.contexts(args.gpus, args.cpus), runtime.kvstore(args.kvstore)
+    contexts, kvstore = runtime.contexts(args.gpus, args.cpus), runtime.kvstore(args.kvstore)
     chain = _chain(cfg, args.overrides)
     resumed = (run_folder(args.out, cfg) / STATE).exists()
     if resumed and not args.resume:
         raise InputError(f'{run_folder(args.out, cfg)}: holds a run of this experiment; --resume continues it, another '
                          '--out starts anew')
-    if not resumed and (run_folder(args.out, cfg) / RESULT).exists():
+    if not resumed and (run_folder(args.out, cfg) / results.TRAINING).exists():
         raise InputError(f'{run_folder(args.out, cfg)}: holds a finished run, but not the {STATE} it could go on from; '
                          'use another --out')
-    finished = [run for run in chain if run is not cfg and (run_folder(args.out, run) / RESULT).exists()]
+    finished = [run for run in chain if run is not cfg and (run_folder(args.out, run) / results.TRAINING).exists()]
     if resumed:                               # what it started from is not needed any more
         chain = [*finished, cfg]
     for run in chain:
@@ -170,14 +172,14 @@ def train(args, cfg, joints, prepare):
     for run in chain:
         folder = files.make_folder(run_folder(args.out, run))
         if run not in finished:
-            if run is not cfg and not isinstance(store, str):
+            if run is not cfg and not isinstance(kvstore, str):
                 raise InputError(f'{cfg.name} starts from {run.name}: with --kvstore {args.kvstore}, train that first')
             if run is not cfg:
                 print(f'{cfg.name} starts from {run.name}, which is trained first', flush=True)
-            _train_one(run, joints, prepare, folder, folders[-1] / trainer.BEST if folders else None, contexts, store,
+            _train_one(run, joints, prepare, folder, folders[-1] / trainer.BEST if folders else None, contexts, kvstore,
                        args)
         folders.append(folder)
-    rank, _ = runtime.shard(store)
+    rank, _ = runtime.shard(kvstore)
     return folders if rank == 0 else []
 
 
@@ -190,7 +192,7 @@ def report(args, folders, test):
     for folder in folders:
         cfg = config.load(folder / CONFIG)
         test(cfg, folder / trainer.BEST, args.data, cfg.data.valid, runtime.contexts(args.gpus, args.cpus),
-             json=folder / results.RESULT, picture=folder / PICTURE)
+             json=folder / results.TEST, picture=folder / PICTURE)
     if folders:
         print(f'best networks, logs, scores and pictures: {", ".join(map(str, folders))}')
 
@@ -198,12 +200,13 @@ def report(args, folders, test):
 def _chain(cfg, overrides):
     """The experiment, preceded by the one it starts from, whose file's path from its own folder it names, and so on.
 
-    Overrides hold for all of them, save those of keys in which the files differ: these tell one from the other.
+    Overrides hold for all of them, save those of keys in which the files differ from there on: these tell one from the
+    other.
     """
-    chain = [cfg]
+    chain, own = [cfg], set()
     while chain[0].train.start_from:
         path = Path(os.path.realpath(Path(chain[0].path).parent / f'{chain[0].train.start_from}.yaml'))
-        own = config.differences(config.load(chain[0].path), config.load(path))
+        own.update(config.differences(config.load(chain[0].path), config.load(path)))
         first = config.load(path, [override for override in overrides if override.partition('=')[0].strip() not in own])
         if first.name in [run.name for run in chain]:
             raise InputError(f'{chain[0].path}: train.start_from is {chain[0].train.start_from}, which starts from it')
@@ -216,7 +219,7 @@ def _check_same_run(folder, cfg, args, goes_on):
 
     One that is only started from, if it is finished, may have been tested in another way; it is not resumed.
     """
-    finished = (folder / RESULT).exists()
+    finished = (folder / results.TRAINING).exists()
     if not finished and not (folder / STATE).exists():
         return
     try:
@@ -228,19 +231,39 @@ def _check_same_run(folder, cfg, args, goes_on):
         raise InputError(f'{folder}: holds a run on {data}, not on {data_name(args.data)}; use another --out')
     goes_on = goes_on or not finished
     for key, (before, now) in changed.items():
-        if key not in (*RESUMED_WITH, *idle_keys(cfg)) and (goes_on or not key.startswith('test.')):
+        if key not in (*RESUMED_WITH, *idle_keys(cfg, goes_on)) and (goes_on or not key.startswith('test.')):
             raise InputError(f'{folder}: holds a run with {key} {before!r}, not {now!r}; use another --out')
         if key in RESUMED_WITH and key.startswith('train.') and not goes_on:
             print(f'{folder}: is finished and stays as it is, with {key} {before!r}, not {now!r}', flush=True)
 
 
-def idle_keys(cfg):
-    """The keys that change nothing in a run and its scores, because the loss or decoding they are of is not used."""
-    keys = {'network.beta': cfg.loss.joint != 'none' or cfg.test.decode in ('integral', 'local'),
-            'loss.joint_weight': cfg.loss.joint != 'none', 'loss.window': cfg.loss.joint != 'none',
+def _digest(samples):
+    """Of the annotations that a network is trained on: sixteen hex digits, whatever folder the images are in."""
+    digest = hashlib.sha256()
+    for sample in samples:
+        digest.update(Path(sample.image).name.encode())
+        digest.update(np.concatenate([sample.box, sample.joints.ravel(), sample.visible]).astype(np.float32).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _check_same_people(folder, about):
+    """InputError if the folder's run has been trained on other annotations than `about`'s, under the same name."""
+    earlier = files.read_object(folder / ABOUT).get('annotations', about['annotations'])
+    if earlier != about['annotations']:
+        raise InputError(f'{folder}: holds a run on another {about["data"]}, whose annotations to train on were not '
+                         'those of now; use another --out')
+
+
+def idle_keys(cfg, scored):
+    """The keys that change nothing in a network, because what they are of is not used.
+
+    scored: nor in its scores, which are those of every decoding.
+    """
+    joint, maps = cfg.loss.joint != 'none', cfg.network.head != 'regression'
+    keys = {'network.beta': maps and (joint or scored), 'test.window': maps and scored,
+            'loss.joint_weight': joint, 'loss.window': maps and joint,
             'loss.heatmap_weight': cfg.loss.heatmap != 'none', 'loss.sigma': cfg.loss.heatmap == 'mse',
-            'loss.radius': cfg.loss.heatmap == 'binary', 'loss.negatives': cfg.loss.heatmap == 'binary',
-            'test.window': cfg.test.decode == 'local'}
+            'loss.radius': cfg.loss.heatmap == 'binary', 'loss.negatives': cfg.loss.heatmap == 'binary'}
     return [key for key, used in keys.items() if not used]
 
 
@@ -255,24 +278,27 @@ def provenance(cfg, data, split):
             'seed': cfg.train.seed, 'config': config.sections(cfg)}
 
 
-def _train_one(cfg, joints, prepare, folder, start, contexts, store, args):
+def _train_one(cfg, joints, prepare, folder, start, contexts, kvstore, args):
     """Train one experiment of a chain; its first worker writes, which keeps other processes out of the folder."""
-    rank, workers = runtime.shard(store)
+    rank, workers = runtime.shard(kvstore)
     about = {'experiment': cfg.name, 'data': data_name(args.data), 'commit': _commit(), 'seed': cfg.train.seed,
              'devices': [str(context) for context in contexts], 'workers': workers, 'kvstore': args.kvstore}
     with files.locked(folder) if rank == 0 else nullcontext():
-        if rank == 0:
-            config.save(cfg, folder / CONFIG)
-            files.write_json(folder / ABOUT, about)
         runtime.seed_everything(cfg.train.seed)
         gc.collect()                          # the last phase's network is in reference cycles, and its memory large
         loader, validate = prepare(cfg, contexts, (rank, workers))
+        about['annotations'] = _digest(loader.samples)
+        if (folder / STATE).exists():
+            _check_same_people(folder, about)
+        if rank == 0:
+            config.save(cfg, folder / CONFIG)
+            files.write_json(folder / ABOUT, about)
         net = network(cfg, joints, contexts)
         if not (folder / STATE).exists():
             _initial_parameters(cfg, net, start, contexts)
-        history = trainer.fit(cfg, net, loader, validate, folder, contexts, store)
+        history = trainer.fit(cfg, net, loader, validate, folder, contexts, kvstore)
         if rank == 0:
-            _write_result(folder / RESULT, about, history)
+            _write_result(folder / results.TRAINING, about, history)
 
 
 def _write_result(path, about, history):

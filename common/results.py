@@ -11,7 +11,7 @@ from common.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = ROOT / 'experiments'
-RESULT, TRAINING = 'test.json', 'result.json'              # of a test, and of the training beside it
+TEST, TRAINING = 'test.json', 'result.json'              # of a test, and of the training beside it
 # What `experiment.provenance` writes into every one of them.
 PROVENANCE = ('experiment', 'data', 'split', 'commit', 'seed', 'config')
 # What makes it another result than the others.
@@ -29,7 +29,7 @@ def collect(folders):
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise InputError(f'{folder}: no such folder of results')
-        for path in sorted(folder.rglob(RESULT)):
+        for path in sorted(folder.rglob(TEST)):
             result = read(path)
             last[tuple(result.get(key) for key in IDENTITY)] = result
     found = {}
@@ -61,11 +61,14 @@ def require(result, keys):
 def departures(result, cfg):
     """What a result was not configured as `cfg` is: {key: (value, value of cfg)}, save for the seed.
 
-    Keys that are younger than the result are left out, and the experiment that it starts from, a path.
+    Keys that are younger than the result have the value that was theirs before (`config.BEFORE`), or are left out, as
+    is the experiment that it starts from, a path.
     """
-    return {f'{section}.{key}': (values[key], cfg[section][key])
-            for section, values in result['config'].items() for key in values
-            if key in cfg.get(section, {}) and values[key] != cfg[section][key] and key not in ('seed', 'start_from')}
+    then = {**config.BEFORE, **{f'{section}.{key}': value for section, values in result['config'].items()
+                                for key, value in values.items()}}
+    now = {f'{section}.{key}': value for section in result['config'] for key, value in cfg.get(section, {}).items()}
+    return {key: (then[key], now[key]) for key in now
+            if key in then and then[key] != now[key] and key not in ('train.seed', 'train.start_from')}
 
 
 class Section:

@@ -22,5 +22,5 @@ def fetch(name, option):
     try:
         return get_model_file(name)
     except Exception as error:                # the network's many ways to fail
-        raise InputError(f'cannot fetch {file} from GluonCV\'s model store ({type(error).__name__}); fetch it elsewhere '
-                         f'and give it by {option}') from None
+        raise InputError(f'cannot fetch {file} from GluonCV\'s model store ({type(error).__name__}); fetch it '
+                         f'elsewhere and give it by {option}') from None

@@ -104,8 +104,8 @@ class Meter:
         if not finite.all():
             names = [self._samples[index].image for index in indices[~finite]]
             more = f' and {len(names) - self.NAMED} more' * (len(names) > self.NAMED)
-            raise InputError(f'{self.title}, step {self.steps}: the loss of {", ".join(names[:self.NAMED])}{more} is not '
-                             'finite')
+            raise InputError(f'{self.title}, step {self.steps}: the loss of {", ".join(names[:self.NAMED])}{more} is '
+                             'not finite')
         self.state['images'] += len(indices)
         self.state['sums'] = [total + float(value) for total, value in zip(self.state['sums'], losses.sum(axis=1))]
 

@@ -13,7 +13,7 @@ if not __package__:                           # run as a file: make the project'
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from common.cli import run
-from common.files import write_json
+from common.files import check_outputs, write_json
 from pose_coco.ap import average_precision, format_table
 from pose_coco.layout import read_annotations, read_results
 
@@ -25,6 +25,7 @@ def main(argv=None):
     parser.add_argument('--annot', required=True, type=Path, metavar='JSON', help='person_keypoints_<split>.json')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the result here, too')
     args = parser.parse_args(argv)
+    check_outputs(filter(None, [args.json]), (args.result, args.annot))
 
     dataset = read_annotations(args.annot)
     result = average_precision(dataset, read_results(args.result, dataset['images'], args.annot))

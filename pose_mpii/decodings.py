@@ -102,6 +102,7 @@ def main(argv=None):
     parser.add_argument('--split', default='valid', help='a split with annot/gt_SPLIT.mat (default: valid)')
     parser.add_argument('--json', metavar='FILE', help='write the scores')
     args = parser.parse_args(argv)
+    files.check_outputs(filter(None, [args.json]), (args.cfg, args.params))
     cfg = experiment.configuration(args, 'mpii')
     if cfg.network.head == 'regression':
         raise InputError(f'{cfg.name}: a regression network has no heat maps to decode')

@@ -27,7 +27,7 @@ HEIGHT = 256                                  # of the photographs in the figure
 
 
 def heatmaps(cfg, params, samples, contexts):
-    """The maps (N, 16, h, w) to look at of a network's last stage (see `inference.pictured`)."""
+    """The maps (N, 16, h, w) to look at of a network's configured stage (see `inference.pictured`)."""
     net = experiment.load_network(cfg, len(JOINTS), params, contexts)
     batches = experiment.ordered_loader(cfg, samples).batches()
     maps = [inference.infer(cfg, net, batch.images, contexts, FLIP_PAIRS)[0] for batch in batches]
@@ -37,7 +37,8 @@ def heatmaps(cfg, params, samples, contexts):
 def figure(samples, joints, names, maps):
     """Figure 2: rows of `joints` (indices), for each sample the photograph and the map of each network.
 
-    samples: with boxes in the proportions of the networks' input; names: of the networks; maps: (N, 16, h, w) of each. Returns an RGB image.
+    samples: with boxes in the proportions of the networks' input; names: of the networks; maps: (N, 16, h, w) of each.
+    Returns an RGB image.
     """
     rows = [[] for _ in joints]
     for index, sample in enumerate(samples):

@@ -10,13 +10,13 @@ import numpy as np
 
 from common.errors import InputError
 from pose_mpii.layout import read_mat
+from pose_mpii.pckh import HEAD_SIZE
 from pose_mpii.release import Person
 from pose_mpii.skeleton import HEAD, JOINTS, NECK
 
 ORDER = (0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, NECK, HEAD)                  # LSP's 14 joints among MPII's 16
 TRAIN, VALID = range(1, 8001), range(8001, 9001)                               # numbers of images; the rest is unused
 LEAST_JOINTS, LEAST_HEAD = 8, 4                                                # annotated joints; pixels
-HEAD_SIZE = 0.6                                                                # of a head box's diagonal (`pckh`)
 
 
 def read_lsp(folder):

@@ -10,7 +10,7 @@ from common.errors import InputError
 from pose_mpii.skeleton import GROUPS, PELVIS, THORAX
 
 METRICS = ('PCKh@0.5', 'PCKh@0.1', 'AUC')     # the paper's columns
-HEAD_SIZE = 0.6
+HEAD_SIZE = 0.6                               # of a head box's diagonal
 ALPHAS = np.arange(51) / 100            # 0, 0.01, ..., 0.5
 
 

@@ -20,7 +20,7 @@ if not __package__:                       # run as a file: make the project's ro
 from common.cli import run
 from common.errors import InputError
 from common.files import make_folder, read_json, write_json
-from pose_mpii.figures import scene
+from pose_mpii.drawing import scene
 from pose_mpii.layout import annotation_file, ground_truth_file, write_ground_truth, write_split
 from pose_mpii.skeleton import HEAD, NECK
 
@@ -70,6 +70,8 @@ def write_sample(out, train=2000, valid=300, seed=0, size=224):
         write_json(unfinished / 'sample.json', parameters)
         if not _holds(out, parameters):   # another process may have made it meanwhile
             if out.exists():
+                if any(out.iterdir()):
+                    print(f'{out}: held another sample, or a part of one; it is made anew')
                 shutil.rmtree(out)
             unfinished.rename(out)
     except OSError as error:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from common import complexity, config, experiment, files, results, visualise
 from common.decode import HEATMAP_DECODINGS
-from common.errors import InputError
 from common.results import NOT_RUN, markdown
 from pose_mpii import decodings, heatmaps, paper
 from pose_mpii.pckh import ALPHAS, GROUPS, METRICS
@@ -33,7 +32,7 @@ class Section(results.Section):
 
     def last_score(self, cell):
         """The same of the last epoch, by the experiment's own decoding, '-' for a result that no training wrote."""
-        logs = [seed['path'].with_name(experiment.RESULT) for seed in self.seeds(cell)]
+        logs = [seed['path'].with_name(results.TRAINING) for seed in self.seeds(cell)]
         return _scores([_read(log, 'last') if log.exists() else None for log in logs])
 
     def size(self, cell):

@@ -3,9 +3,9 @@
     sh scripts/run_experiments.sh --data DIR [--seeds 0,1,2] [--set key=value ...] YAML ...
 
 What a training writes is in OUT, from which an interrupted one goes on; its configuration, log and scores are copied to
-RESULTS/<experiment>, those of another seed than the file's to RESULTS/seed<N>/<experiment>. Experiments that are there already
-are left out, but for an error where they are of other data or another configuration; one that fails does not keep the
-next ones from running.
+RESULTS/<experiment>, those of another seed than the file's to RESULTS/seed<N>/<experiment>. Experiments that are there
+already are left out, but for an error where they are of other data or another configuration; one that fails does not
+keep the next ones from running.
 """
 import sys
 from pathlib import Path
@@ -20,7 +20,7 @@ from common.cli import run
 from common.errors import InputError
 
 PROGRAMS = {'mpii': pose_mpii.train.main, 'coco': pose_coco.train.main}
-KEPT = (experiment.CONFIG, trainer.LOG, experiment.RESULT, results.RESULT)       # in this order: the last one ends it
+KEPT = (experiment.CONFIG, trainer.LOG, results.TRAINING, results.TEST)       # in this order: the last one ends it
 
 
 def train_and_keep(path, seed, args):
@@ -29,9 +29,9 @@ def train_and_keep(path, seed, args):
     cfg = config.load(path, overrides)
     part = Path() if cfg.train.seed == config.load(path).train.seed else Path(f'seed{cfg.train.seed}')
     kept = args.results / part / cfg.name
-    if (kept / results.RESULT).exists():
-        check_same(kept / results.RESULT, cfg, args.data)
-        print(f'{cfg.name}, seed {cfg.train.seed}: {kept / results.RESULT} is there', flush=True)
+    if (kept / results.TEST).exists():
+        check_same(kept / results.TEST, cfg, args.data)
+        print(f'{cfg.name}, seed {cfg.train.seed}: {kept / results.TEST} is there', flush=True)
         return
     PROGRAMS[cfg.data.set](['--cfg', str(path), '--data', args.data, '--out', str(args.out / part), '--resume',
                             *(option for value in overrides for option in ('--set', value))])
@@ -45,7 +45,7 @@ def check_same(path, cfg, data):
     if result['data'] != experiment.data_name(data):
         raise InputError(f'{path}: is on {result["data"]}, not on {experiment.data_name(data)}; use another --results')
     for key, (was, now) in results.departures(result, cfg).items():
-        if key not in experiment.idle_keys(cfg):
+        if key not in experiment.idle_keys(cfg, scored=True):
             raise InputError(f'{path}: has {key} {was!r}, not {now!r}; move it away, or use another --results')
 
 

@@ -11,6 +11,7 @@ from collections import namedtuple
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+THREADS = os.environ.get('OMP_NUM_THREADS')   # the user's choice, before `common` makes one
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(ROOT)
 
@@ -113,6 +114,8 @@ def main(argv=None):
     if hosts[0] is None:
         environment.update(DMLC_INTERFACE='lo' if sys.platform == 'linux' else 'lo0',
                            OMP_NUM_THREADS=max(1, available_cores() // len(hosts)))
+    if THREADS:
+        environment.update(OMP_NUM_THREADS=THREADS)
     environment = {key: str(value) for key, value in environment.items()}
     serve = [sys.executable, '-c', 'import mxnet']         # with these roles it serves until it is told to end
     train = [sys.executable, str(program), '--cfg', args.cfg, *options, '--kvstore', 'dist_sync']

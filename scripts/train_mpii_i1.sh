@@ -23,6 +23,10 @@ while [ "$count" -gt 0 ]; do                  # take our own options out, keep t
         *) set -- "$@" "$option" ;;
     esac
 done
+if [ -z "$sample$data" ] && [ -n "$cfg" ] && [ ! -d "$root/data/mpii" ]; then
+    echo "error: --cfg $cfg: on which data? MPII is not in $root/data/mpii; name its folder, --data DIR, or --sample" >&2
+    exit 2
+fi
 sh "$root/scripts/setup.sh"
 python=$root/.venv/bin/python
 

@@ -15,7 +15,7 @@ if 'PYTEST_XDIST_WORKER' in os.environ:        # several processes run tests: on
 import common                                 # before the tests import MXNet: it sets the threads
 from pose_coco import skeleton as coco_skeleton
 from pose_mpii import skeleton as mpii_skeleton
-from pose_mpii.figures import scene
+from pose_mpii.drawing import scene
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / 'shared' / 'data'

@@ -7,10 +7,12 @@ import sys
 import mxnet as mx
 import pytest
 
-from common import checkpoint
+from common import checkpoint, complexity
 from common.cli import run
 from common.errors import InputError
-from pose_mpii import evaluate, prepare, sample, skeleton, test, train
+from pose_coco import evaluate as coco_evaluate
+from pose_coco import test as coco_test
+from pose_mpii import decodings, evaluate, prepare, sample, skeleton, test, train
 
 TINY = ('input.size=[64, 64]', 'train.batch_size=8', 'train.epochs=1', 'train.rates=[1e-3]', 'train.drops=[]')
 
@@ -75,6 +77,31 @@ def test_programs_end_with_one_line(root, tmp_path, command, told):
     process = subprocess.run([sys.executable, *command], cwd=root, stderr=subprocess.PIPE, text=True)
     assert process.returncode == 2
     assert process.stderr.startswith('error: ') and process.stderr.count('\n') == 1 and told in process.stderr
+
+
+@pytest.mark.parametrize('main, options', [
+    (coco_evaluate.main, ('--result', 'gone', '--annot', 'kept')),
+    (coco_evaluate.main, ('--result', 'kept', '--annot', 'gone')),
+    (coco_test.main, ('--cfg', 'coco/table8/i1.yaml', '--params', 'gone', '--boxes', 'kept', '--save', 'kept')),
+    (decodings.main, ('--cfg', 'mpii/table2/h1.yaml', '--params', 'kept')), (complexity.main, ('--cfg', 'kept'))])
+def test_no_program_overwrites_what_it_reads(root, tmp_path, monkeypatch, main, options):
+    monkeypatch.chdir(root / 'experiments')
+    kept = tmp_path / 'kept.json'
+    kept.write_text((root / 'experiments/mpii/table2/h1.yaml').read_text())
+    options = [str(kept) if word == 'kept' else word for word in options]
+    with pytest.raises(InputError, match='kept.json: would overwrite what is read'):
+        main([*options, '--json', str(kept)])
+    assert kept.read_text()
+
+
+def test_an_experiment_of_ones_own_is_not_trained_on_the_sample_unasked(root, tmp_path):
+    script = tmp_path / 'scripts' / 'train_mpii_i1.sh'
+    script.parent.mkdir()
+    shutil.copy(root / 'scripts/train_mpii_i1.sh', script)
+    done = subprocess.run(['sh', str(script), '--cfg', 'mine.yaml'], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          universal_newlines=True)
+    assert done.returncode == 2 and done.stdout == '' and done.stderr.count('\n') == 1
+    assert f'--cfg mine.yaml: on which data? MPII is not in {tmp_path}/data/mpii' in done.stderr
 
 
 def test_a_program_runs_from_any_folder(root, tmp_path):

@@ -77,6 +77,25 @@ def test_two_workers_train_as_one_with_twice_the_batch(root, tiny_data, tmp_path
     assert sorted(line.split()[7] for line in commands) == ['127.0.0.1', '127.0.0.1', 'localhost', 'localhost']
 
 
+@pytest.mark.parametrize('chosen', [None, '3'])
+def test_threads_are_shared_among_the_workers_unless_the_user_chose(root, tmp_path, chosen):
+    """On this machine the cores are; what the user chose holds here and on hosts."""
+    code = ('import sys; sys.path.insert(0, sys.argv[1])\n'
+            'from scripts import train_dist\n'
+            'train_dist.wait = lambda parts: None\n'
+            'train_dist.start = lambda name, host, command, environment: print(name, environment.get("OMP_NUM_THREADS"))\n'
+            'train_dist.stop = lambda parts: None\n'
+            'train_dist.available_cores = lambda: 8\n'
+            'train_dist.main([sys.argv[2], "--cfg", sys.argv[3]])\n')
+    environment = {key: value for key, value in os.environ.items() if key != 'OMP_NUM_THREADS'}
+    environment.update({'OMP_NUM_THREADS': chosen} if chosen else {})
+    (tmp_path / 'hosts').write_text('127.0.0.1\n')
+    for workers, threads in (('2', chosen or '4'), (str(tmp_path / 'hosts'), chosen)):
+        lines = subprocess.check_output([sys.executable, '-c', code, str(root), workers,
+                                         str(root / f'experiments/{RUN}.yaml')], env=environment, text=True)
+        assert f'worker 0 {threads}' in lines.splitlines()
+
+
 def children(process):
     """{role: process id} of the processes that train_dist.py has started; the workers in their order."""
     found = {}

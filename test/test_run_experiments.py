@@ -40,6 +40,22 @@ def test_every_experiment_is_kept_once_with_its_seeds(tiny_data, yamls, tmp_path
         with pytest.raises(InputError, match='4 of 4 failed'):
             run_experiments.main([*options, *change])
         assert capfd.readouterr().err.count(message) == 4
+    with pytest.raises(InputError, match='2 of 4 failed'):                     # R1 has no local integral to score
+        run_experiments.main([*options, '--set', 'test.window=3'])
+    assert capfd.readouterr().err.count('tiny/table2/h1/test.json: has test.window 2, not 3') == 2
+
+
+def test_a_result_older_than_a_key_has_what_there_was_before(tiny_data, yamls, tmp_path, capfd):
+    options = ['--data', str(tiny_data), '--out', str(tmp_path / 'out'), '--results', str(tmp_path), str(yamls[1])]
+    run_experiments.main(options)
+    path = tmp_path / 'tiny/table2/r1/test.json'
+    result = json.loads(path.read_text())
+    del result['config']['train']['dtype']
+    path.write_text(json.dumps(result))
+    run_experiments.main(options)
+    with pytest.raises(InputError, match='1 of 1 failed'):
+        run_experiments.main([*options, '--set', 'train.dtype=bfloat16'])
+    assert "has train.dtype 'float32', not 'bfloat16'" in capfd.readouterr().err
 
 
 def test_one_that_fails_leaves_the_others(tiny_data, yamls, tmp_path):

@@ -128,7 +128,7 @@ def test_seeds_and_splits_differ(tmp_path, made):
     assert ours['joints'] != read_split(made, 'valid')[0]['joints']
 
 
-def test_the_same_sample_is_kept_and_another_replaced(tmp_path):
+def test_the_same_sample_is_kept_and_another_replaced(tmp_path, capsys):
     out = tmp_path / 'set'
     out.mkdir()                                                      # an empty folder is fine
     write_sample(out, train=2, valid=1)
@@ -138,8 +138,9 @@ def test_the_same_sample_is_kept_and_another_replaced(tmp_path):
     (out / 'images' / 'train_000001.jpg').unlink()                   # an incomplete one is made anew
     write_sample(out, train=2, valid=1)
     assert len(list((out / 'images').iterdir())) == 3
+    capsys.readouterr()
     write_sample(out, train=3, valid=1)
-    assert len(read_split(out, 'train')) == 3
+    assert len(read_split(out, 'train')) == 3 and f'{out}: held another' in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ['set']
 
 

@@ -1,7 +1,7 @@
 """Training: every method on several devices, both phases of an I-method, the loss really falls."""
 import json
 import shutil
-from itertools import islice, repeat
+from itertools import combinations, islice, repeat
 
 import mxnet as mx
 import numpy as np
@@ -208,6 +208,18 @@ def test_a_run_is_not_resumed_with_other_data_or_another_configuration(tiny_data
     assert before == {path.name: path.read_bytes() for path in folder(tmp_path, 'h1').iterdir() if path.is_file()}
 
 
+def test_a_run_is_not_resumed_on_other_annotations_under_the_same_name(tiny_data, tmp_path):
+    data = shutil.copytree(tiny_data, tmp_path / tiny_data.name)
+    run('r1', data, tmp_path, '--set', 'train.epochs=1')
+    run('r1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')      # the same in another place
+    before = (folder(tmp_path, 'r1') / 'last.state').read_bytes()
+    path = data / 'annot' / 'train.json'
+    path.write_text(json.dumps(json.loads(path.read_text())[:-1]))
+    with pytest.raises(InputError, match=f'r1: holds a run on another {tiny_data.name}'):
+        run('r1', data, tmp_path, '--set', 'train.epochs=3', '--resume')
+    assert (folder(tmp_path, 'r1') / 'last.state').read_bytes() == before
+
+
 def test_what_changes_nothing_in_h1_leaves_it_as_it_is_when_i1_starts(tiny_data, tmp_path):
     run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     before = (folder(tmp_path, 'h1') / 'last.state').read_bytes()
@@ -218,6 +230,8 @@ def test_what_changes_nothing_in_h1_leaves_it_as_it_is_when_i1_starts(tiny_data,
     for change in ('loss.joint_weight=2', 'network.beta=3', 'test.flip=false', 'test.decode=local'):   # they do in I1
         with pytest.raises(InputError, match=change.partition('=')[0]):
             run('i1', tiny_data, tmp_path, *sets, '--resume', '--set', change)
+    with pytest.raises(InputError, match='h1: holds a run with network.beta'):                        # its log has both
+        run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--set', 'network.beta=5', '--resume')
 
 
 def test_a_finished_run_is_not_trained_over_when_its_state_is_gone(tiny_data, tmp_path, capfd):
@@ -256,14 +270,25 @@ def test_overrides_reach_the_first_phase_but_for_what_tells_the_phases_apart():
     assert (first.loss.joint, first.test.decode, first.train.batch_size) == ('none', 'argmax', 5)
 
 
-def test_a_network_trained_on_sees_new_crops(tiny_data):
-    """I1's first epoch is none of its H1's, while H1's and H2's are the same."""
+def test_an_override_stays_away_from_all_that_is_before_the_files_that_differ(tmp_path):
+    (tmp_path / 'h1.yaml').write_text(f'base: {experiment_file("h1")}\n')
+    (tmp_path / 'more.yaml').write_text('base: h1.yaml\ntrain: {start_from: h1}\n')
+    (tmp_path / 'turns.yaml').write_text('base: more.yaml\naugment: {rotation: 60}\ntrain: {start_from: more}\n')
+    overrides = ['augment.rotation=90', 'train.seed=5']
+    chain = experiment._chain(config.load(tmp_path / 'turns.yaml', overrides), overrides)
+    assert [(run.augment.rotation, run.train.seed) for run in chain] == [(30, 5), (30, 5), (90, 5)]
+
+
+def test_a_network_trained_on_sees_new_crops(tiny_data, tmp_path):
+    """The first epochs of H1, of I1 from it and of one from that I1 are all different; those of H1 and H2 are the same."""
+    (tmp_path / 'long.yaml').write_text(f'base: {experiment_file("i1")}\n'
+                                        f'train: {{start_from: {experiment_file("i1").with_suffix("")}}}\n')
     first = {}
-    for method in ('h1', 'h2', 'i1'):
-        loader = training_loader(config.load(experiment_file(method), SMALL), tiny_data)
-        first[method] = [next(loader.batches(epoch)).images for epoch in range(1, 4)]
-    np.testing.assert_array_equal(first['h1'], first['h2'])
-    assert not any(np.array_equal(one, other) for one in first['h1'] for other in first['i1'])
+    for path in (*map(experiment_file, ('h1', 'h2', 'i1')), tmp_path / 'long.yaml'):
+        loader = training_loader(config.load(path, SMALL), tiny_data)
+        first[path.stem] = [next(loader.batches(epoch)).images for epoch in range(1, 4)]
+    np.testing.assert_array_equal(first['h1'], first.pop('h2'))
+    assert not any(np.array_equal(*pair) for pair in combinations(sum(first.values(), []), 2))
 
 
 def test_training_ends_well_without_git(tiny_data, tmp_path, monkeypatch):
