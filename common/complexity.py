@@ -11,7 +11,7 @@ from math import prod
 
 import mxnet as mx
 
-from common import config, experiment, files
+from common import config, files, options
 from common.cli import run
 from common.nets import pose_net
 
@@ -57,8 +57,8 @@ def _elements(nodes):
 
 
 def main(argv=None):
-    parser = experiment.parser(__doc__)
-    experiment.add_configuration_options(parser)
+    parser = options.parser(__doc__)
+    options.add_configuration(parser)
     parser.add_argument('--json', metavar='FILE', help='write the counts')
     args = parser.parse_args(argv)
     files.check_outputs(filter(None, [args.json]), [args.cfg])

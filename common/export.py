@@ -17,7 +17,7 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
-from common import checkpoint, config, experiment, files, onnx_graph, onnx_net
+from common import checkpoint, config, experiment, files, onnx_graph, onnx_net, options
 from common.cli import run
 from common.errors import InputError
 from common.images import find_photographs
@@ -74,8 +74,8 @@ def _write_float16(base, cfg, net):
 
 
 def main(argv=None):
-    parser = experiment.parser(__doc__)
-    experiment.add_configuration_options(parser)
+    parser = options.parser(__doc__)
+    options.add_configuration(parser)
     parser.add_argument('--params', required=True, metavar='FILE', help='the network\'s .params')
     parser.add_argument('--out', required=True, metavar='DIR', help='the folder for the files')
     parser.add_argument('--onnx', action='store_true', help='write ONNX')

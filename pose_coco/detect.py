@@ -17,7 +17,7 @@ from pathlib import Path
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common import checkpoint, experiment, files, runtime, store      # before MXNet: it sets the threads
+from common import checkpoint, experiment, files, options, runtime, store      # before MXNet: it sets the threads
 
 import mxnet as mx
 import numpy as np
@@ -168,8 +168,8 @@ def write_detections(net, records, contexts, threshold, out, about):
 
 
 def main(argv=None):
-    parser = experiment.parser(__doc__)
-    experiment.add_device_options(parser)
+    parser = options.parser(__doc__)
+    options.add_devices(parser)
     parser.add_argument('--data', default='data/coco', help='folder in COCO\'s layout (default: data/coco)')
     parser.add_argument('--split', default='val2017', help='val2017 (default), test-dev2017, ...')
     parser.add_argument('--out', required=True, metavar='FILE', help='the boxes, in COCO\'s result format')

@@ -13,7 +13,7 @@ from pathlib import Path
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common import experiment, files, results, runtime, visualise
+from common import experiment, files, options, results, runtime, visualise
 from common.cli import run
 from common.errors import InputError
 from common.inference import predict
@@ -72,8 +72,8 @@ def test(cfg, params, data, split, contexts, json=None, picture=None, save=None,
 
 
 def main(argv=None):
-    parser = experiment.parser(__doc__)
-    experiment.add_test_options(parser)
+    parser = options.parser(__doc__)
+    options.add_test(parser)
     parser.add_argument('--data', default='data/coco', help='folder in COCO\'s layout (default: data/coco)')
     parser.add_argument('--split', default='val2017', help='val2017 (default), test-dev2017, ...')
     parser.add_argument('--boxes', metavar='FILE', help='a detector\'s boxes in COCO\'s result format')
@@ -84,10 +84,10 @@ def main(argv=None):
     parser.add_argument('--save', metavar='RESULTS', help='write poses in COCO\'s result format to a .json, or into a '
                                                           'folder under the name that COCO\'s server wants')
     args = parser.parse_args(argv)
-    cfg = experiment.configuration(args, 'coco', ['test.flip=true'] * args.flip_test)
+    cfg = options.configuration(args, 'coco', ['test.flip=true'] * args.flip_test)
     if args.save and Path(args.save).suffix != '.json':
         args.save = results_file(args.save, args.split, cfg.name)
-    experiment.check_outputs(args)
+    options.check_outputs(args)
     test(cfg, args.params, args.data, args.split, runtime.contexts(args.gpus, args.cpus), args.json, args.picture,
          args.save, args.boxes, score_threshold=args.box_score, iou_threshold=args.box_iou)
 

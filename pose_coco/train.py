@@ -11,7 +11,7 @@ from pathlib import Path
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common import experiment
+from common import experiment, options, phases
 from common.cli import run
 from pose_coco.dataset import load_people
 from pose_coco.layout import read_split
@@ -41,14 +41,14 @@ def validation(cfg, data, split, contexts):
 
 
 def main(argv=None):
-    parser = experiment.parser(__doc__)
-    experiment.add_training_options(parser)
+    parser = options.parser(__doc__)
+    options.add_training(parser)
     parser.add_argument('--data', default='data/coco', help='folder in COCO\'s layout (default: data/coco)')
     args = parser.parse_args(argv)
-    cfg = experiment.configuration(args, 'coco')
-    folders = experiment.train(args, cfg, len(JOINTS), lambda cfg, contexts, shard: (
+    cfg = options.configuration(args, 'coco')
+    folders = phases.train(args, cfg, len(JOINTS), lambda cfg, contexts, shard: (
         training_loader(cfg, args.data, shard), validation(cfg, args.data, cfg.data.valid, contexts)))
-    experiment.report(args, folders, test)
+    phases.report(args, folders, test)
 
 
 if __name__ == '__main__':

@@ -22,7 +22,7 @@ from pathlib import Path
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common import checkpoint, experiment, files, runtime, store      # before MXNet: it sets the threads
+from common import checkpoint, experiment, files, options, runtime, store      # before MXNet: it sets the threads
 
 import mxnet as mx
 import numpy as np
@@ -160,8 +160,8 @@ def check_same_run(folder, about, resume):
 
 
 def main(argv=None):
-    parser = experiment.parser(__doc__)
-    experiment.add_device_options(parser)
+    parser = options.parser(__doc__)
+    options.add_devices(parser)
     parser.add_argument('--data', default='data/coco', help='folder in COCO\'s layout (default: data/coco)')
     parser.add_argument('--split', default='train2017', help='train2017 (default), train2014+val2014, ...')
     parser.add_argument('--out', default='output/coco/detector', metavar='DIR', help='default: output/coco/detector')

@@ -21,7 +21,7 @@ if not __package__:                           # run as a file: make the project'
 import numpy as np
 from tqdm import tqdm
 
-from common import experiment, files, inference, runtime
+from common import experiment, files, inference, options, runtime
 from common.cli import run
 from common.decode import HEATMAP_DECODINGS
 from common.errors import InputError
@@ -95,15 +95,15 @@ def _shown(metrics):
 
 
 def main(argv=None):
-    parser = experiment.parser(__doc__)
-    experiment.add_options(parser)
+    parser = options.parser(__doc__)
+    options.add_network(parser)
     parser.add_argument('--params', required=True, metavar='FILE', help='its .params, or an exported .onnx')
     parser.add_argument('--data', default='data/mpii', help='folder in the MPII layout (default: data/mpii)')
     parser.add_argument('--split', default='valid', help='a split with annot/gt_SPLIT.mat (default: valid)')
     parser.add_argument('--json', metavar='FILE', help='write the scores')
     args = parser.parse_args(argv)
     files.check_outputs(filter(None, [args.json]), (args.cfg, args.params))
-    cfg = experiment.configuration(args, 'mpii')
+    cfg = options.configuration(args, 'mpii')
     if cfg.network.head == 'regression':
         raise InputError(f'{cfg.name}: a regression network has no heat maps to decode')
     samples = load_samples(args.data, args.split, cfg.input.size)

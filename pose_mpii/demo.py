@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from common import experiment, files, grid, inference, results, runtime, visualise
+from common import experiment, files, grid, inference, options, results, runtime, visualise
 from common.cli import run
 from common.crop import crop_matrix, fit, invert
 from common.errors import InputError
@@ -244,8 +244,8 @@ def check_outputs(args, cfg, given):
 
 
 def main(argv=None):
-    parser = experiment.parser(__doc__)
-    experiment.add_options(parser, RELEASED.with_suffix('.yaml'))
+    parser = options.parser(__doc__)
+    options.add_network(parser, RELEASED.with_suffix('.yaml'))
     parser.add_argument('--params', default=RELEASED, metavar='FILE',
                         help=f'its .params, or an exported .onnx (default: {RELEASED})')
     parser.add_argument('image', metavar='IMAGE', help='a photograph, a folder of photographs, or a video')
@@ -259,7 +259,7 @@ def main(argv=None):
     parser.add_argument('--json', metavar='FILE', help='write joints, in 0-based pixels, and their scores')
     args = parser.parse_args(argv)
     check_network(args)
-    cfg = experiment.configuration(args, 'mpii', ['test.flip=true'] * args.flip_test)
+    cfg = options.configuration(args, 'mpii', ['test.flip=true'] * args.flip_test)
     box = None if args.box is None else parse_box(args.box)
     source, out, given = Path(args.image), Path(args.out), kind(Path(args.image))
     check_outputs(args, cfg, given)

@@ -16,7 +16,7 @@ if not __package__:                           # run as a file: make the project'
 
 import numpy as np
 
-from common import config, experiment, files, inference, runtime, visualise
+from common import config, experiment, files, inference, options, runtime, visualise
 from common.cli import run
 from common.crop import crop_matrix, crop_sample
 from common.errors import InputError
@@ -55,7 +55,7 @@ def figure(samples, joints, names, maps):
 
 
 def main(argv=None):
-    parser = experiment.parser(__doc__)
+    parser = options.parser(__doc__)
     parser.add_argument('--data', default='data/mpii', help='folder in the MPII layout (default: data/mpii)')
     parser.add_argument('--split', default='valid', help='default: valid')
     parser.add_argument('--network', nargs=2, action='append', required=True, metavar=('YAML', 'PARAMS'),

@@ -2,7 +2,7 @@
 from functools import lru_cache
 from pathlib import Path
 
-from common import complexity, config, experiment, files, results, visualise
+from common import complexity, config, files, results, visualise
 from common.decode import HEATMAP_DECODINGS
 from common.results import NOT_RUN, markdown
 from pose_mpii import decodings, heatmaps, paper

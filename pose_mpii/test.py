@@ -11,7 +11,7 @@ from pathlib import Path
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common import experiment, files, results, runtime, visualise
+from common import experiment, files, options, results, runtime, visualise
 from common.cli import run
 from common.errors import InputError
 from common.inference import predict
@@ -61,16 +61,16 @@ def test(cfg, params, data, split, contexts, json=None, picture=None, save=None)
 
 
 def main(argv=None):
-    parser = experiment.parser(__doc__)
-    experiment.add_test_options(parser)
+    parser = options.parser(__doc__)
+    options.add_test(parser)
     parser.add_argument('--data', default='data/mpii', help='folder in the MPII layout (default: data/mpii)')
     parser.add_argument('--split', default='valid', help='a split with annot/gt_SPLIT.mat, or test (default: valid)')
     parser.add_argument('--save', metavar='PRED', help='write predictions, 1-based, to a .mat or .json')
     args = parser.parse_args(argv)
-    cfg = experiment.configuration(args, 'mpii', ['test.flip=true'] * args.flip_test)
+    cfg = options.configuration(args, 'mpii', ['test.flip=true'] * args.flip_test)
     if args.save:
         prediction_suffix(args.save)
-    experiment.check_outputs(args)
+    options.check_outputs(args)
     test(cfg, args.params, args.data, args.split, runtime.contexts(args.gpus, args.cpus), args.json, args.picture,
          args.save)
 

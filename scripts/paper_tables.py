@@ -16,7 +16,7 @@ if not __package__:                           # run as a file: make the project'
 
 import pose_coco.tables
 import pose_mpii.tables
-from common import experiment, files, results
+from common import files, options, results
 from common.cli import run
 
 RESULTS = results.ROOT / 'results'
@@ -35,7 +35,7 @@ integral").
 
 
 def main(argv=None):
-    parser = experiment.parser(__doc__)
+    parser = options.parser(__doc__)
     parser.add_argument('--results', nargs='+', default=[RESULTS], metavar='DIR',
                         help='folders with results, later ones winning (default: the project\'s results/)')
     parser.add_argument('--out', type=Path, default=RESULTS, metavar='DIR',

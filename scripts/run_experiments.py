@@ -15,12 +15,12 @@ if not __package__:                           # run as a file: make the project'
 
 import pose_coco.train
 import pose_mpii.train
-from common import config, experiment, files, results, trainer
+from common import config, experiment, files, options, phases, results, trainer
 from common.cli import run
 from common.errors import InputError
 
 PROGRAMS = {'mpii': pose_mpii.train.main, 'coco': pose_coco.train.main}
-KEPT = (experiment.CONFIG, trainer.LOG, results.TRAINING, results.TEST)       # in this order: the last one ends it
+KEPT = (phases.CONFIG, trainer.LOG, results.TRAINING, results.TEST)       # in this order: the last one ends it
 
 
 def train_and_keep(path, seed, args):
@@ -36,7 +36,7 @@ def train_and_keep(path, seed, args):
     PROGRAMS[cfg.data.set](['--cfg', str(path), '--data', args.data, '--out', str(args.out / part), '--resume',
                             *(option for value in overrides for option in ('--set', value))])
     for name in KEPT:
-        files.write_text(kept / name, (experiment.run_folder(args.out / part, cfg) / name).read_text())
+        files.write_text(kept / name, (phases.run_folder(args.out / part, cfg) / name).read_text())
 
 
 def check_same(path, cfg, data):
@@ -45,7 +45,7 @@ def check_same(path, cfg, data):
     if result['data'] != experiment.data_name(data):
         raise InputError(f'{path}: is on {result["data"]}, not on {experiment.data_name(data)}; use another --results')
     for key, (was, now) in results.departures(result, cfg).items():
-        if key not in experiment.idle_keys(cfg, scored=True):
+        if key not in phases.idle_keys(cfg, scored=True):
             raise InputError(f'{path}: has {key} {was!r}, not {now!r}; move it away, or use another --results')
 
 
@@ -54,7 +54,7 @@ def seeds(text):
 
 
 def main(argv=None):
-    parser = experiment.parser(__doc__)
+    parser = options.parser(__doc__)
     parser.add_argument('experiments', nargs='+', type=Path, metavar='YAML', help='files below experiments/')
     parser.add_argument('--data', required=True, metavar='DIR', help='the data set, all of them are of')
     parser.add_argument('--seeds', type=seeds, default=[None], metavar='0,1,..',

@@ -12,7 +12,7 @@ from common.cli import run
 from common.errors import InputError
 from pose_coco import evaluate as coco_evaluate
 from pose_coco import test as coco_test
-from pose_mpii import decodings, evaluate, prepare, sample, skeleton, test, train
+from pose_mpii import decodings, evaluate, prepare, sample, test, train
 
 TINY = ('input.size=[64, 64]', 'train.batch_size=8', 'train.epochs=1', 'train.rates=[1e-3]', 'train.drops=[]')
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gluoncv import model_zoo
 
-from common import checkpoint, config, experiment
+from common import checkpoint, config, experiment, phases
 from common.errors import InputError
 from common.nets import backbone, pose_net
 
@@ -311,7 +311,7 @@ def test_a_start_is_told_in_one_line(root, images, tmp_path, capsys):
     cfg = config.load(root / H1, ['input.size=[64, 64]', *SIMPLE_POSE,
                                   f'network.pretrained={tmp_path}/simple_pose.params'])
     net = experiment.network(cfg, 16, CPU)
-    experiment._initial_parameters(cfg, net, None, CPU)
+    phases._initial_parameters(cfg, net, None, CPU)
     assert capsys.readouterr().out == (
         f'{tmp_path}/simple_pose.params: {len(values(net)) - 2} parameters matched, 2 missing (heads.0.final.weight, '
         'heads.0.final.bias), 2 left over (final_layer.weight, final_layer.bias)\n')

@@ -258,14 +258,14 @@ def test_people_without_a_joint_are_nothing_to_train_on(tiny_data, tmp_path):
 
 
 def test_a_commit_is_not_that_of_a_repository_around_the_project(tmp_path, monkeypatch):
-    assert experiment._commit()
+    assert experiment.commit()
     monkeypatch.setattr(results, 'ROOT', tmp_path)
-    assert experiment._commit() is None
+    assert experiment.commit() is None
 
 
 def test_overrides_reach_the_first_phase_but_for_what_tells_the_phases_apart():
     cfg = config.load(experiment_file('i1'), ['loss.joint=l2', 'train.batch_size=5', 'test.decode=local'])
-    first, last = experiment._chain(cfg, ['loss.joint=l2', 'train.batch_size=5', 'test.decode=local'])
+    first, last = experiment.chain(cfg, ['loss.joint=l2', 'train.batch_size=5', 'test.decode=local'])
     assert last is cfg
     assert (first.loss.joint, first.test.decode, first.train.batch_size) == ('none', 'argmax', 5)
 
@@ -275,7 +275,7 @@ def test_an_override_stays_away_from_all_that_is_before_the_files_that_differ(tm
     (tmp_path / 'more.yaml').write_text('base: h1.yaml\ntrain: {start_from: h1}\n')
     (tmp_path / 'turns.yaml').write_text('base: more.yaml\naugment: {rotation: 60}\ntrain: {start_from: more}\n')
     overrides = ['augment.rotation=90', 'train.seed=5']
-    chain = experiment._chain(config.load(tmp_path / 'turns.yaml', overrides), overrides)
+    chain = experiment.chain(config.load(tmp_path / 'turns.yaml', overrides), overrides)
     assert [(run.augment.rotation, run.train.seed) for run in chain] == [(30, 5), (30, 5), (90, 5)]
 
 

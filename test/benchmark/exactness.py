@@ -14,7 +14,7 @@ sys.path[0] = str(ROOT)
 
 import mxnet as mx
 
-from common import config, experiment, export, files, grid, results, runtime
+from common import config, experiment, export, files, grid, options, results, runtime
 from common.cli import run
 from pose_mpii.dataset import load_samples
 from pose_mpii.layout import ground_truth_file, read_ground_truth
@@ -51,8 +51,8 @@ def networks(cfg, params, folder, photographs):
 
 
 def main(argv=None):
-    parser = experiment.parser(__doc__)
-    experiment.add_configuration_options(parser, f'{RELEASED}.yaml')
+    parser = options.parser(__doc__)
+    options.add_configuration(parser, f'{RELEASED}.yaml')
     parser.add_argument('--params', default=f'{RELEASED}.params', metavar='FILE', help='its .params')
     parser.add_argument('--data', required=True, help='folder in the MPII layout')
     parser.add_argument('--json', metavar='FILE', help='write the scores')
