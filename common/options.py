@@ -59,9 +59,12 @@ def configuration(args, data_set, more=()):
     return cfg
 
 
-def check_outputs(args):
-    """Say now, not after an hour of predicting, where a test program's results cannot be written."""
+def check_outputs(args, *inputs):
+    """Say now, not after an hour of predicting, where a test program's results cannot be written.
+
+    inputs: files that it reads, besides those of `add_test`; None counts for none.
+    """
     if args.picture:
         visualise.check_suffix(args.picture)
-    inputs = args.cfg, args.params, getattr(args, 'boxes', None)
-    files.check_outputs(filter(None, (args.save, args.json, args.picture)), filter(None, inputs))
+    files.check_outputs(filter(None, (args.save, args.json, args.picture)),
+                        filter(None, (args.cfg, args.params, *inputs)))

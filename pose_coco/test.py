@@ -87,7 +87,7 @@ def main(argv=None):
     cfg = options.configuration(args, 'coco', ['test.flip=true'] * args.flip_test)
     if args.save and Path(args.save).suffix != '.json':
         args.save = results_file(args.save, args.split, cfg.name)
-    options.check_outputs(args)
+    options.check_outputs(args, args.boxes)
     test(cfg, args.params, args.data, args.split, runtime.contexts(args.gpus, args.cpus), args.json, args.picture,
          args.save, args.boxes, score_threshold=args.box_score, iou_threshold=args.box_iou)
 

@@ -87,11 +87,12 @@ def test_programs_end_with_one_line(root, tmp_path, command, told):
 def test_no_program_overwrites_what_it_reads(root, tmp_path, monkeypatch, main, options):
     monkeypatch.chdir(root / 'experiments')
     kept = tmp_path / 'kept.json'
-    kept.write_text((root / 'experiments/mpii/table2/h1.yaml').read_text())
+    before = (root / 'experiments/mpii/table2/h1.yaml').read_text()
+    kept.write_text(before)
     options = [str(kept) if word == 'kept' else word for word in options]
     with pytest.raises(InputError, match='kept.json: would overwrite what is read'):
         main([*options, '--json', str(kept)])
-    assert kept.read_text()
+    assert kept.read_text() == before
 
 
 def test_an_experiment_of_ones_own_is_not_trained_on_the_sample_unasked(root, tmp_path):
