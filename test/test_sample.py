@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from pose_mpii import figures, sample
+from pose_mpii import drawing, sample
 from pose_mpii.layout import ground_truth_file, read_ground_truth, read_split
 from pose_mpii.sample import annotated, main, write_sample
 
@@ -81,11 +81,11 @@ def test_annotated_joints_are_in_the_picture_and_in_the_crop():
 def test_joints_lie_on_the_drawn_person():
     for index in range(60):
         rng = stream(index)
-        body = figures.Body(rng)
-        parts = figures.person_parts(rng, body)
+        body = drawing.Body(rng)
+        parts = drawing.person_parts(rng, body)
         black, white = np.zeros((300, 300, 3), np.uint8), np.full((300, 300, 3), 255, np.uint8)
         for canvas in (black, white):
-            figures.paint(canvas, parts, 160, (150, 150))
+            drawing.paint(canvas, parts, 160, (150, 150))
         drawn = (black == white).all(axis=2)                         # what the person covers
         columns, rows = np.rint(body.joints[:, :2] * 160 + 150).astype(int).T
         rows[9] += 1                                                 # the head top is on the edge
@@ -94,17 +94,17 @@ def test_joints_lie_on_the_drawn_person():
 
 
 def test_a_scene_changes_the_background_at_its_joints(monkeypatch):
-    monkeypatch.setattr(figures, 'photographed', lambda rng, canvas: canvas)
+    monkeypatch.setattr(drawing, 'photographed', lambda rng, canvas: canvas)
     for index in range(40):
-        picture, joints, _ = figures.scene(stream(index), SIZE)
-        changed = (picture != figures.background(stream(index), SIZE)).any(axis=2)
+        picture, joints, _ = drawing.scene(stream(index), SIZE)
+        changed = (picture != drawing.background(stream(index), SIZE)).any(axis=2)
         columns, rows = np.rint(joints[((joints > 1) & (joints < SIZE - 2)).all(axis=1)]).astype(int).T
         assert changed[rows, columns].all()
         assert changed.mean() < 0.5
 
 
 def test_views_from_the_front_and_from_behind():
-    bodies = [figures.Body(stream(index)) for index in range(300)]
+    bodies = [drawing.Body(stream(index)) for index in range(300)]
     left_on_the_left = np.array([body.joints[3, 0] < body.joints[2, 0] for body in bodies])
     looking_here = np.array([body.face[2] > 0 for body in bodies])
     assert 0.04 < left_on_the_left.mean() < 0.2
