@@ -17,6 +17,25 @@ def is_number(value):
     return type(value) in (int, float) and abs(value) < 1e9
 
 
+def is_number_or_null(value):
+    """As `is_number`, or None: of nobody."""
+    return value is None or is_number(value)
+
+
+def is_text(value):
+    return isinstance(value, str)
+
+
+def is_list(value, is_good=is_number, length=None):
+    """A list of good values, and of this many."""
+    return isinstance(value, list) and all(map(is_good, value)) and length in (None, len(value))
+
+
+def is_object(value, keys=(), is_good=is_number):
+    """A dict with a good value under each of the keys."""
+    return isinstance(value, dict) and all(key in value and is_good(value[key]) for key in keys)
+
+
 def check_records(path, kind, records, fields, optional=()):
     """`check_record` of each in a list; they are called by their `kind` and their index."""
     for index, record in enumerate(records):

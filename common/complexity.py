@@ -61,7 +61,7 @@ def main(argv=None):
     options.add_configuration(parser)
     parser.add_argument('--json', metavar='FILE', help='write the counts')
     args = parser.parse_args(argv)
-    files.check_outputs(filter(None, [args.json]), [args.cfg])
+    files.check_outputs([args.json], [args.cfg])
     cfg = config.load(args.cfg, args.overrides)
     result = count(cfg, config.JOINTS[cfg.data.set])
     print(f'{cfg.name}: {result["parameters"] / 1e6:.1f}M parameters, {result["multiply_accumulates"] / 1e9:.2f}G '

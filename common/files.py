@@ -21,9 +21,14 @@ def make_folder(path):
 
 
 def check_outputs(outputs, inputs=()):
-    """InputError where one of the files could not be written, or would take another's place: said before the work."""
-    taken = {os.path.realpath(path): 'would overwrite what is read' for path in inputs}
+    """InputError where one of the files could not be written, or would take another's place: said before the work.
+
+    None among them counts for none.
+    """
+    taken = {os.path.realpath(path): 'would overwrite what is read' for path in inputs if path is not None}
     for path in outputs:
+        if path is None:
+            continue
         place = os.path.realpath(path)
         if place in taken:
             raise InputError(f'{path}: {taken[place]}')

@@ -63,6 +63,16 @@ def confidence(heatmaps, beta, window):
     return (rows[..., width:] - rows[..., :-width]).max(axis=(2, 3))
 
 
+def joint_scores(cfg, heatmaps):
+    """The field's score of each joint (B, K): the maximum where the target is a Gaussian of height 1, as H1's and I1's.
+
+    Those of other networks have no scale, and have their `confidence`.
+    """
+    if cfg.loss.heatmap == 'mse':
+        return decode.argmax(heatmaps)[1]
+    return confidence(heatmaps, cfg.network.beta, cfg.test.window)
+
+
 def pictured(cfg, heatmaps):
     """The maps (B, K, H, W) to look at: of H1 H itself, of H3 its probabilities, of others the normalised H (Eq. 5)."""
     if cfg.loss.joint == 'none' and cfg.loss.heatmap != 'softmax':
@@ -74,7 +84,7 @@ def predict(cfg, net, loader, contexts, flip_pairs, title):
     """Joints of every sample by every decoding, and scores.
 
     Returns {decoding: (N, K, 2)} in 0-based pixels of the source images, in the order of the samples, and scores
-    (N, K): the heat maps' maxima, 1 for a regression network.
+    (N, K): `joint_scores`, 1 for a regression network.
     """
     methods = decodings(cfg)
     joints = {method: [] for method in methods}
@@ -85,6 +95,6 @@ def predict(cfg, net, loader, contexts, flip_pairs, title):
             heatmaps, direct = infer(cfg, net, batch.images, contexts, flip_pairs)
             for method in methods:
                 joints[method].append(locate(cfg, net, heatmaps, direct, method, batch.matrices))
-            scores.append(np.ones(direct.shape[:2]) if heatmaps is None else decode.argmax(heatmaps)[1])
+            scores.append(np.ones(direct.shape[:2]) if heatmaps is None else joint_scores(cfg, heatmaps))
             bar.update(len(batch.images))
     return {method: np.concatenate(found) for method, found in joints.items()}, np.concatenate(scores)

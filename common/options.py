@@ -62,9 +62,8 @@ def configuration(args, data_set, more=()):
 def check_outputs(args, *inputs):
     """Say now, not after an hour of predicting, where a test program's results cannot be written.
 
-    inputs: files that it reads, besides those of `add_test`; None counts for none.
+    inputs: files that it reads, besides those of `add_test`.
     """
     if args.picture:
         visualise.check_suffix(args.picture)
-    files.check_outputs(filter(None, (args.save, args.json, args.picture)),
-                        filter(None, (args.cfg, args.params, *inputs)))
+    files.check_outputs((args.save, args.json, args.picture), (args.cfg, args.params, *inputs))

@@ -7,16 +7,38 @@ from pathlib import Path
 import numpy as np
 
 from common import config, files
+from common.checks import check_record, is_list, is_number, is_object, is_text
 from common.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = ROOT / 'experiments'
 TEST, TRAINING = 'test.json', 'result.json'              # of a test, and of the training beside it
-# What `experiment.provenance` writes into every one of them.
-PROVENANCE = ('experiment', 'data', 'split', 'commit', 'seed', 'config')
 # What makes it another result than the others.
 IDENTITY = ('data', 'experiment', 'seed', 'split', 'boxes')
 NOT_RUN = 'not run'
+
+
+# What tables show of a result's configuration.
+_SHOWN = {('data', 'set'): is_text, ('data', 'train'): is_text, ('data', 'valid'): is_text,
+          ('input', 'size'): lambda value: is_list(value, length=2), ('network', 'backbone'): is_text,
+          ('network', 'beta'): is_number, ('train', 'epochs'): is_number, ('test', 'decode'): is_text}
+
+
+def _is_configuration(value):
+    return is_object(value) and is_object(value, value, is_object) and all(
+        is_good(value.get(section, {}).get(key)) for (section, key), is_good in _SHOWN.items())
+
+
+# What `experiment.provenance` writes into every one of them, and COCO's boxes, as `checks.check_record` takes it.
+PROVENANCE = {
+    'experiment': (is_text, 'its name'),
+    'data': (is_text, 'the name of the data set'),
+    'split': (is_text, 'the name of the split'),
+    'commit': (lambda value: value is None or is_text(value), 'that of the project, or null'),
+    'seed': (lambda value: type(value) is int, 'a whole number'),
+    'config': (_is_configuration, 'the resolved configuration, in sections'),
+    'boxes': (is_text, 'where people are from'),
+}
 
 
 def collect(folders):
@@ -40,22 +62,9 @@ def collect(folders):
 
 def read(path):
     """One `test.json` as a dict, with its `path`; InputError where the file is not such a result."""
-    result = {**files.read_object(path), 'path': path}
-    require(result, PROVENANCE)
-    sections = result['config']
-    if not (isinstance(result['seed'], int) and isinstance(sections, dict)
-            and all(isinstance(result[key], str) for key in ('experiment', 'data', 'split'))
-            and all(isinstance(section, dict) for section in sections.values())
-            and sections.get('data', {}).keys() >= {'set', 'valid'} and 'epochs' in sections.get('train', {})):
-        raise InputError(f'{path}: its {", ".join(PROVENANCE)} are not those that a training or test wrote')
-    return result
-
-
-def require(result, keys):
-    """InputError where a result lacks one of the keys."""
-    missing = [key for key in keys if key not in result]
-    if missing:
-        raise InputError(f'{result["path"]}: has no "{missing[0]}"; expected a JSON that a training or test wrote')
+    result = files.read_object(path)
+    check_record(path, 'a result', result, PROVENANCE, optional=('boxes',))
+    return {**result, 'path': path}
 
 
 def departures(result, cfg):
@@ -79,10 +88,14 @@ class Section:
         self._found = {name: results for name, results in found.items() if _family(name) == family}
 
     def require(self, always, validated):
-        """InputError where a result lacks what a table shows: keys of all, and more of those on a validation split."""
+        """InputError where a result lacks what a table shows, or it is of another kind.
+
+        always: what all have, as `checks.check_record` takes it; validated: what only those on a validation split need.
+        """
         for results in self._found.values():
             for result in results:
-                require(result, always + validated * (result['split'] == result['config']['data']['valid']))
+                own = result['split'] == result['config']['data']['valid']
+                check_record(result['path'], 'a result', result, {**always, **validated}, () if own else validated)
 
     @property
     def title(self):

@@ -31,7 +31,7 @@ from common.cli import run
 from common.errors import InputError
 from common.images import read_image
 from pose_coco import detector
-from pose_coco.layout import PERSON, read_split, write_results
+from pose_coco.layout import PERSON, annotation_files, read_split, write_results
 
 OWN = 'xception'
 MODELS = (OWN, *sorted(name for name in get_model_list() if name.startswith('faster_rcnn') and name.endswith('_coco')))
@@ -181,10 +181,10 @@ def main(argv=None):
     parser.add_argument('--score', type=float, default=0.05, metavar='S',
                         help='write the boxes of at least this score (default: 0.05)')
     args = parser.parse_args(argv)
-    records = read_split(args.data, args.split, keypoints=False)['images']
     if not 0 <= args.score <= 1:
         raise InputError(f'--score {args.score:g}: expected a number from 0 to 1')
-    files.check_outputs([args.out], filter(None, [args.params]))
+    files.check_outputs([args.out], [args.params, *annotation_files(args.data, args.split)])
+    records = read_split(args.data, args.split, keypoints=False)['images']
     files.require_images([image['path'] for image in records])
     contexts = runtime.contexts(args.gpus, args.cpus)
     net = load_detector(args.model, args.params, args.short, contexts)

@@ -25,7 +25,7 @@ def main(argv=None):
     parser.add_argument('--annot', required=True, type=Path, metavar='JSON', help='person_keypoints_<split>.json')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the result here, too')
     args = parser.parse_args(argv)
-    check_outputs(filter(None, [args.json]), (args.result, args.annot))
+    check_outputs([args.json], [args.result, args.annot])
 
     dataset = read_annotations(args.annot)
     result = average_precision(dataset, read_results(args.result, dataset['images'], args.annot))

@@ -31,9 +31,14 @@ def annotation_file(data, split):
                      'test-dev2017, ...)')
 
 
+def annotation_files(data, split):
+    """Those of a split, or of all that a + joins; InputError as `annotation_file`."""
+    return [annotation_file(data, part) for part in split.split('+')]
+
+
 def has_annotations(data, split):
     """Whether people are annotated in a split, or in all that a + joins; InputError as `annotation_file`."""
-    return all(annotation_file(data, part).name.startswith('person_keypoints') for part in split.split('+'))
+    return all(path.name.startswith('person_keypoints') for path in annotation_files(data, split))
 
 
 def image_folder(data, split):

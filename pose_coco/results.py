@@ -13,9 +13,9 @@ SURE_KEYPOINT, SAME_PERSON = 0.2, 0.9
 def to_records(people, joints, scores, sure_keypoint=SURE_KEYPOINT, same_person=SAME_PERSON):
     """Result records (`layout.read_results`) of what a network predicts, rescored and each person once.
 
-    people: a `dataset.People`; joints: (N, 17, 2) in 0-based source pixels; scores: (N, 17) of their heat maps;
-    sure_keypoint: heat map score above which a keypoint counts in its instance's score; same_person: OKS above which
-    two instances of an image are one. An instance with a value that is not finite has found nobody and is left out.
+    people: a `dataset.People`; joints: (N, 17, 2) in 0-based source pixels; scores: (N, 17), `inference.joint_scores`;
+    sure_keypoint: that above which a keypoint counts in its instance's score; same_person: OKS above which two
+    instances of an image are one. An instance with a value that is not finite has found nobody and is left out.
     Ordered by image, in it best first; keypoints are rounded to 0.001.
     """
     keypoints = np.concatenate([joints, scores[..., np.newaxis]], axis=2, dtype=np.float64)

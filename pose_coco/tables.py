@@ -1,15 +1,26 @@
 """Table 8 of the paper from results on the disk (`scripts/paper_tables.py`)."""
 from common import results
+from common.checks import is_number_or_null, is_object
 from common.results import NOT_RUN, markdown, mean_and_spread
 from pose_coco import paper
 from pose_coco.ap import COLUMNS
+
+# What the table shows of a result, as `checks.check_record` takes it: of all, and of those on a validation split.
+ALWAYS = {**{column: (is_number_or_null, 'a number or null') for column in COLUMNS},
+          'boxes': results.PROVENANCE['boxes']}
+VALIDATED = {'decodings': (lambda value: is_object(value) and is_object(value, value, _are_scores),
+                           f'objects with {", ".join(COLUMNS)}')}
+
+
+def _are_scores(value):
+    return is_object(value, COLUMNS, is_number_or_null)
 
 
 def write(found):
     """Sections with Table 8, as Markdown, of what `results.collect` found."""
     sections = results.sections(found, 'coco')
     for section in sections:
-        section.require((*COLUMNS, 'boxes'), ('decodings',))
+        section.require(ALWAYS, VALIDATED)
     return '\n'.join('\n'.join(part for part in (section.title, table8(section), section.sources()) if part)
                      for section in sections)
 
@@ -29,15 +40,29 @@ def _ours(section, cell, method):
     cfg = section.configuration(cell)
     if not cfg:
         return []
-    backbone = f'{cfg.network.backbone.replace("resnet", "ResNet-")} ({" x ".join(map(str, cfg.input.size))})'
     tests = {}
     for result in section.results(cell):
         tests.setdefault((result['split'], result['boxes']), []).append(result)
     rows = []
     for (split, boxes), seeds in tests.items():
-        local = [result['decodings']['local'] for result in seeds if 'decodings' in result]    # not of COCO's server
+        local = [result['decodings']['local'] for result in seeds if _is_of_its_decodings(result)]
         for label, scores in ((f'{method}, ours', seeds), (f'{method}, ours, local integral', local)):
             if scores:
-                rows.append([label, backbone, f'{split}, {boxes}',
+                rows.append([label, _network(seeds[0]['config']), f'{split}, {boxes}',
                              *(mean_and_spread([score[column] for score in scores]) for column in COLUMNS)])
-    return rows or [[f'{method}, ours', backbone, '', *[NOT_RUN] * len(COLUMNS)]]
+    return rows or [[f'{method}, ours', _network(cfg), '', *[NOT_RUN] * len(COLUMNS)]]
+
+
+def _network(cfg):
+    """'ResNet-101 (256 x 256)', of a configuration."""
+    return f'{cfg["network"]["backbone"].replace("resnet", "ResNet-")} ({" x ".join(map(str, cfg["input"]["size"]))})'
+
+
+def _is_of_its_decodings(result):
+    """Whether a result has the local integral of the test that its scores are of; an answer of COCO's server has not.
+
+    Its copy of a test's JSON may still hold the decodings of another split.
+    """
+    found = result.get('decodings', {})
+    own = found.get(result['config']['test']['decode'], {})
+    return 'local' in found and all(own.get(column) == result[column] for column in COLUMNS)

@@ -27,7 +27,7 @@ from common.decode import HEATMAP_DECODINGS
 from common.errors import InputError
 from common.results import markdown
 from pose_mpii.dataset import load_samples
-from pose_mpii.layout import ground_truth_file, read_ground_truth
+from pose_mpii.layout import ground_truth_file, read_ground_truth, split_files
 from pose_mpii.pckh import METRICS, counted, pckh
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS
 
@@ -80,7 +80,7 @@ def local_table(lines):
     windows = sorted({window for _, window in cells}, key=lambda window: window or np.inf)
     return markdown(['beta', *(f'{2 * window + 1} x {2 * window + 1} cells' if window else 'all cells'
                                for window in windows)],
-                    [[f'{beta:g}', *(cells[beta, window] for window in windows)] for beta in betas])
+                    [[f'{beta:g}', *(cells.get((beta, window), '-') for window in windows)] for beta in betas])
 
 
 def modes_table(lines):
@@ -102,7 +102,7 @@ def main(argv=None):
     parser.add_argument('--split', default='valid', help='a split with annot/gt_SPLIT.mat (default: valid)')
     parser.add_argument('--json', metavar='FILE', help='write the scores')
     args = parser.parse_args(argv)
-    files.check_outputs(filter(None, [args.json]), (args.cfg, args.params))
+    files.check_outputs([args.json], [args.cfg, args.params, *split_files(args.data, args.split)])
     cfg = options.configuration(args, 'mpii')
     if cfg.network.head == 'regression':
         raise InputError(f'{cfg.name}: a regression network has no heat maps to decode')

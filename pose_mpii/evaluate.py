@@ -28,7 +28,7 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
 
     truth = ground_truth_file(arguments.data, arguments.split)
-    check_outputs(filter(None, [arguments.json]), [arguments.pred, truth])
+    check_outputs([arguments.json], [arguments.pred, truth])
     joints, visible, head_boxes = read_ground_truth(truth)
     result = pckh(read_predictions(arguments.pred, len(joints)), joints, visible, head_boxes)
     print(format_table(result))

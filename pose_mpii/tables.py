@@ -3,6 +3,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from common import complexity, config, files, results, visualise
+from common.checks import check_record, is_list, is_number, is_number_or_null, is_object, is_text
 from common.decode import HEATMAP_DECODINGS
 from common.results import NOT_RUN, markdown
 from pose_mpii import decodings, heatmaps, paper
@@ -17,6 +18,39 @@ GRIDS = {                                     # title, folders (columns) with th
     'table4': ('Table 4: capacity of the network',
                {'resnet18': 'ResNet-18', 'resnet50': 'ResNet-50', 'resnet101': 'ResNet-101'}, ('h1', 'r1', 'i1')),
     'table5': ('Table 5: stages', {f'stages{n}': f'{n}' for n in (1, 2, 3, 4)}, ('h1', 'i1')),
+}
+
+
+def _are_metrics(value):
+    return is_object(value, METRICS)
+
+
+def _are_groups(value):
+    return is_object(value) and value.keys() <= GROUPS.keys() and is_object(value, value, is_number_or_null)
+
+
+def _are_modes(value):
+    return is_list(value, lambda line: is_object(line, ('share',)) and is_object(line, ('modes',), is_text)
+                   and is_object(line, HEATMAP_DECODINGS, _are_metrics))
+
+
+# What the tables show of a result, as `checks.check_record` takes it: of all, of those on a validation split, and of
+# the JSONs beside it.
+ALWAYS = {
+    'PCKh@0.5': (is_number, 'a number'),
+    'joints': (_are_groups, f'numbers under some of {", ".join(GROUPS)}'),
+}
+VALIDATED = {
+    **{metric: (is_number, 'a number') for metric in METRICS},
+    'curve': (lambda value: is_list(value, length=len(ALPHAS)), f'{len(ALPHAS)} numbers'),
+    'decodings': (lambda value: is_object(value) and is_object(value, value, _are_metrics),
+                  f'objects with {", ".join(METRICS)}'),
+}
+BESIDE = {
+    'last': (_are_metrics, f'an object with {", ".join(METRICS)}'),
+    'local': (lambda value: is_list(value, lambda line: is_object(line, ('beta', 'window', *METRICS))),
+              'what pose_mpii/decodings.py wrote'),
+    'modes': (_are_modes, 'what pose_mpii/decodings.py wrote'),
 }
 
 
@@ -54,8 +88,8 @@ def _count(path):
 
 def _read(path, key):
     """What a training or `decodings` wrote under a key of its JSON."""
-    content = {**files.read_object(path), 'path': path}
-    results.require(content, [key])
+    content = files.read_object(path)
+    check_record(path, 'a result', content, {key: BESIDE[key]})
     return content[key]
 
 
@@ -81,9 +115,12 @@ def table2(section):
 
 
 def by_decoding(section):
-    """Every network with heat maps, those of studies among them, by every decoding; None where there is none."""
-    rows = [[f'`{name}`', *(_scores([seed['decodings'].get(decoding) for seed in seeds])
-                            for decoding in HEATMAP_DECODINGS)]
+    """Every network with heat maps, those of studies among them, by every decoding; None where there is none.
+
+    Those of Table 6 were trained on the validation people, too, and say so.
+    """
+    rows = [[f'`{name}`' + ' (trained on them)' * (seeds[0]['config']['data']['train'] == 'trainval'),
+             *(_scores([seed['decodings'].get(decoding) for seed in seeds]) for decoding in HEATMAP_DECODINGS)]
             for name, seeds in section.runs().items() if 'regression' not in seeds[0]['decodings']]
     return rows and '### Decodings\n\n' + markdown(['', *HEATMAP_DECODINGS], rows)
 
@@ -134,7 +171,7 @@ def table6(section):
     for name, values in paper.TABLE6.items():
         label = paper.NAMES.get(name.rpartition('/')[2], name)
         rows.append([f'{label}, paper' if label != name else name, *(f'{value:.1f}' for value in values)])
-        if label != name:
+        if section.configuration(name):
             ours = section.seeds(name, 'test')
             scores = [ours[0]['joints'].get(group) for group in GROUPS] + [ours[0]['PCKh@0.5']] if ours else [None] * 8
             rows.append([f'{label}, ours', *(NOT_RUN if value is None else f'{value:.1f}' for value in scores)])
@@ -146,7 +183,7 @@ def table7(section):
     for name, (score, size, mega, giga) in paper.TABLE7.items():
         label = paper.NAMES.get(name.rpartition('/')[2], name)
         rows.append([f'{label}, paper' if label != name else name, f'{score}', size, f'{mega}M', f'{giga}G'])
-        if label != name:
+        if section.configuration(name):
             ours = section.seeds(name, 'test')
             counted = section.complexity(name)
             rows.append([f'{label}, ours', f'{ours[0]["PCKh@0.5"]:.1f}' if ours else NOT_RUN,
@@ -183,7 +220,7 @@ def write(found, out, data):
     """
     sections = results.sections(found, 'mpii', Section)
     for section in sections:
-        section.require(('PCKh@0.5', 'joints'), (*METRICS, 'curve', 'decodings'))
+        section.require(ALWAYS, VALIDATED)
     return '\n'.join(_write(section, out, data) for section in sections)
 
 

@@ -17,7 +17,7 @@ from common.errors import InputError
 from common.inference import predict
 from pose_mpii import paper
 from pose_mpii.dataset import load_samples
-from pose_mpii.layout import ground_truth_file, prediction_suffix, read_ground_truth, save_predictions
+from pose_mpii.layout import ground_truth_file, prediction_suffix, read_ground_truth, save_predictions, split_files
 from pose_mpii.pckh import METRICS, format_table, pckh
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS, LIMBS, SIDES
 
@@ -70,7 +70,7 @@ def main(argv=None):
     cfg = options.configuration(args, 'mpii', ['test.flip=true'] * args.flip_test)
     if args.save:
         prediction_suffix(args.save)
-    options.check_outputs(args)
+    options.check_outputs(args, *split_files(args.data, args.split))
     test(cfg, args.params, args.data, args.split, runtime.contexts(args.gpus, args.cpus), args.json, args.picture,
          args.save)
 

@@ -10,6 +10,7 @@ import pytest
 from common import checkpoint, complexity
 from common.cli import run
 from common.errors import InputError
+from pose_coco import detect
 from pose_coco import evaluate as coco_evaluate
 from pose_coco import test as coco_test
 from pose_mpii import decodings, evaluate, prepare, sample, test, train
@@ -82,16 +83,25 @@ def test_programs_end_with_one_line(root, tmp_path, command, told):
 @pytest.mark.parametrize('main, options', [
     (coco_evaluate.main, ('--result', 'gone', '--annot', 'kept')),
     (coco_evaluate.main, ('--result', 'kept', '--annot', 'gone')),
-    (coco_test.main, ('--cfg', 'coco/table8/i1.yaml', '--params', 'gone', '--boxes', 'kept', '--save', 'kept')),
+    (coco_test.main, ('--cfg', 'coco/table8/i1.yaml', '--params', 'gone', '--boxes', 'kept', '--data', 'data')),
+    (coco_test.main, ('--cfg', 'coco/table8/i1.yaml', '--params', 'gone', '--data', 'data', '--split', 'kept+kept')),
+    (test.main, ('--cfg', 'mpii/table2/h1.yaml', '--params', 'gone', '--data', 'data', '--split', 'kept')),
+    (decodings.main, ('--cfg', 'mpii/table2/h1.yaml', '--params', 'gone', '--data', 'data', '--split', 'kept')),
+    (detect.main, ('--data', 'data', '--split', 'kept', '--out', 'kept')),
     (decodings.main, ('--cfg', 'mpii/table2/h1.yaml', '--params', 'kept')), (complexity.main, ('--cfg', 'kept'))])
 def test_no_program_overwrites_what_it_reads(root, tmp_path, monkeypatch, main, options):
     monkeypatch.chdir(root / 'experiments')
     kept = tmp_path / 'kept.json'
     before = (root / 'experiments/mpii/table2/h1.yaml').read_text()
     kept.write_text(before)
-    options = [str(kept) if word == 'kept' else word for word in options]
+    for name in ('annot/kept', 'annotations/person_keypoints_kept', 'annotations/person_keypoints_val2017'):
+        link = tmp_path / 'data' / f'{name}.json'
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(kept)
+    words = {'kept': str(kept), 'data': str(tmp_path / 'data')}
+    options = [words.get(word, word) if option != '--split' else word for option, word in zip(('', *options), options)]
     with pytest.raises(InputError, match='kept.json: would overwrite what is read'):
-        main([*options, '--json', str(kept)])
+        main([*options, *['--json', str(kept)] * ('--out' not in options)])
     assert kept.read_text() == before
 
 

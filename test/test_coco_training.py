@@ -184,9 +184,11 @@ def test_a_saved_file_scores_what_was_printed(tested, truth, tiny_coco, tmp_path
     assert (tmp_path / 'mine.json').read_bytes() == saved.read_bytes()
 
 
-@pytest.mark.parametrize('more', [[], ['--box-iou', '0.9'], ['--box-score', '0.5']])
-def test_whoever_a_detector_found_twice_is_there_once(tested, truth, tiny_coco, tmp_path, more):
-    tested('--boxes', tiny_coco / 'detections_val2017.json', '--save', tmp_path / 'found.json', *more)
+@pytest.mark.parametrize('more, told', [([], []), (['--box-iou', '0.9'], ['IoU <= 0.9']),
+                                        (['--box-score', '0.5'], ['score >= 0.5'])])
+def test_whoever_a_detector_found_twice_is_there_once(tested, truth, tiny_coco, tmp_path, more, told):
+    result = tested('--boxes', tiny_coco / 'detections_val2017.json', '--save', tmp_path / 'found.json', *more)
+    assert result['boxes'] == ', '.join(['detections_val2017.json', *told])
     records = json.loads((tmp_path / 'found.json').read_text())
     assert [record['score'] for record in records] == [0.9] * 8
 
@@ -222,6 +224,9 @@ def test_of_a_split_without_annotations_there_is_only_the_file(tested, tiny_coco
     (['--split', 'test-dev2017', '--save', 'DIR'], 'image_info_test-dev2017.json: has no keypoints of people'),
     (['--split', 'val2014'], 'person_keypoints_val2014.json: no such file'),
     (['--boxes', 'gone.json'], 'gone.json: cannot be read'),
+    (['--boxes', 'x.json', '--box-iou', '-1'], '--box-iou -1: expected a number from 0 to 1'),
+    (['--boxes', 'x.json', '--box-score', 'nan'], '--box-score nan: expected a number from 0 to 1'),
+    (['--box-score', '0.5'], '--box-score 0.5: is of the boxes that --boxes names'),
     (['--data', 'gone'], 'gone: no such folder; get COCO'),
     (['--picture', 'people.gif'], 'people.gif: pictures are written as'),
     (['--params', 'gone.params'], 'gone.params: cannot be read')])

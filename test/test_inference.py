@@ -24,6 +24,20 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
 
 
+@pytest.mark.parametrize('method, scaled', [('h1', True), ('i1', True), ('h2', False), ('i3', False), ('istar', False)])
+def test_a_joints_score_is_the_maximum_where_that_has_a_scale(root, method, scaled):
+    """What the integral does not see, a number added to a map, must not matter to the score of other networks."""
+    cfg = config.load(root / f'experiments/cpu/mpii/table2/{method}.yaml')
+    maps = np.random.default_rng(0).normal(size=(3, 16, 8, 8)).astype(np.float32)
+    scores = inference.joint_scores(cfg, maps)
+    assert scores.shape == (3, 16)
+    if scaled:
+        np.testing.assert_array_equal(scores, maps.max(axis=(2, 3)))
+    else:
+        assert (scores > 0).all() and (scores <= 1).all()
+        np.testing.assert_allclose(inference.joint_scores(cfg, maps - 12), scores, rtol=1e-5)
+
+
 @pytest.mark.parametrize('stage, index', [(0, -1), (1, 0), (2, 1), (3, 2)])
 def test_the_stage_asked_for_counts(root, images, stage, index):
     cfg, net = network(root, 'table5/stages3/i1', f'test.stage={stage}')

@@ -105,6 +105,29 @@ def test_results_with_other_boxes_are_another_row(root, written):
                                                           [' val2017, detections.json ', ' 40.0 ']]
 
 
+def test_table_8_says_which_network_was_tested(root, written):
+    one = coco_result(root, 50.0)
+    one['config']['input']['size'] = [192, 256]
+    assert row(written(one), 'I1, ours', 'cpu/coco on photographs')[0] == 'ResNet-18 (192 x 256)'
+
+
+@pytest.mark.parametrize('change', [
+    {'AP': 40.0}, {'decodings': {}}, {'decodings': {'integral': dict.fromkeys(('AP', 'AP50', 'AP75', 'APM', 'APL'))}}])
+def test_scores_that_are_not_of_a_results_decodings_stand_without_the_local_integral(root, written, change):
+    """As COCO's server's answer in a copy of a test's JSON."""
+    text = written({**coco_result(root, 50.0, split='test-dev2017'), **change})
+    assert row(text, 'I1, ours', 'cpu/coco on photographs')[2] == f'{change.get("AP", 50):.1f}'
+    assert '| I1, ours, local integral |' not in text
+
+
+def test_a_regression_has_no_row_by_the_local_integral(root, written):
+    one = coco_result(root, 50.0)
+    one['config']['test']['decode'] = 'regression'
+    text = written({**one, 'decodings': {'regression': one['decodings']['integral']}})
+    assert row(text, 'I1, ours', 'cpu/coco on photographs')[2] == '50.0'
+    assert '| I1, ours, local integral |' not in text
+
+
 def test_each_data_set_has_its_own_tables(root, written):
     text = written(result(root, 'table2/h1', 0.2), coco_result(root, 50.0))
     headings = [line for line in text.splitlines() if line.startswith('#')]
@@ -136,15 +159,25 @@ def test_data_sets_are_kept_apart_and_the_papers_setting_says_what_is_not_run(ro
     assert row(text, 'MS-I1, ours', 'mpii')[-1] == 'not run'
 
 
+def test_a_family_may_lack_rows_of_table_6(root, written, tmp_path, monkeypatch):
+    shutil.copytree(root / 'experiments', tmp_path / 'experiments')
+    (tmp_path / 'experiments/mpii/table6/ms_i1.yaml').unlink()
+    monkeypatch.setattr(results, 'EXPERIMENTS', tmp_path / 'experiments')
+    text = written(result(root, 'table2/h1', 0.2))
+    assert row(text, 'I1, ours', 'mpii')[-1] == 'not run' and '| MS-I1, paper |' in text
+    assert '| MS-I1, ours |' not in text
+
+
 @pytest.mark.parametrize('order', [1, -1])
 def test_the_servers_answer_stands_beside_the_result_of_the_training(root, written, order):
     """It has no decodings, and its joints may be in any order."""
     trained = {**result(root, 'table2/i1', 0.2), 'experiment': 'mpii/table6/i1'}
+    trained['config']['data']['train'] = 'trainval'
     answer = {key: value for key, value in {**trained, 'split': 'test', 'PCKh@0.5': 50.0}.items() if key != 'decodings'}
     answer['joints'] = {group: number for number, group in reversed(list(enumerate(answer['joints'])))}
     text = written(*[trained, answer][::order])
     assert row(text, 'I1, ours', 'mpii') == [*(f'{number}.0' for number in range(7)), '50.0']
-    assert row(text, '`table6/i1`', 'mpii')[-1] == '100.0 / 0.0 / 60.8'
+    assert row(text, '`table6/i1` (trained on them)', 'mpii')[-1] == '100.0 / 0.0 / 60.8'
 
 
 def test_the_sources_say_where_a_result_is_not_as_its_file(root, written, tmp_path):
@@ -222,25 +255,51 @@ def test_the_scores_in_the_readme_are_those_of_the_tables(root):
 def test_what_lies_beside_a_result_and_is_not_ours_is_named(root, written, tmp_path, name, key):
     files.make_folder(tmp_path / 'in/0')
     files.write_json(tmp_path / f'in/0/{name}.json', {'other': 1})
-    with pytest.raises(InputError, match=f'{name}.json: has no "{key}"'):
+    with pytest.raises(InputError, match=f'{name}.json: a result has no "{key}"'):
         written(result(root, 'table2/h1', 0.2))
 
 
 def test_files_that_are_not_results_are_named(tmp_path):
     (tmp_path / 'test.json').write_text(json.dumps({'PCKh@0.5': 3}))
-    with pytest.raises(InputError, match=r'test.json: has no "experiment"'):
+    with pytest.raises(InputError, match=r'test.json: a result has no "experiment"'):
         results.collect([tmp_path])
     with pytest.raises(InputError, match='no such folder'):
         results.collect([tmp_path / 'none'])
 
 
-@pytest.mark.parametrize('change', [{'seed': None}, {'config': []}, {'config': {'train': {}}},
-                                    {'config': {'data': 1, 'train': {}}}, {'config': {'data': {}, 'train': {}}},
-                                    {'experiment': 5}, {'data': [1]}, {'split': ['a']}])
+@pytest.mark.parametrize('change', [
+    {'seed': None}, {'config': []}, {'config': {'train': {}}}, {'config': {'data': 1, 'train': {}}}, {'commit': 1},
+    {'config': {'data': {}, 'train': {}}}, {'experiment': 5}, {'data': [1]}, {'split': ['a']}])
 def test_a_result_that_says_nothing_of_its_training_is_named(root, tmp_path, change):
     (tmp_path / 'test.json').write_text(json.dumps({**result(root, 'table2/h1', 0.2), **change}))
-    with pytest.raises(InputError, match=r'test.json: its experiment, .* are not those that a training or test wrote'):
+    with pytest.raises(InputError, match=f'test.json: a result has a bad "{next(iter(change))}": it should be '):
         results.collect([tmp_path])
+
+
+@pytest.mark.parametrize('section, key, value', [('input', 'size', 256), ('input', 'size', ['a', 'b']),
+                                                 ('network', 'beta', '15'), ('test', 'decode', None)])
+def test_a_configuration_that_no_training_wrote_is_named(root, tmp_path, section, key, value):
+    one = result(root, 'table2/h1', 0.2)
+    one['config'][section][key] = value
+    (tmp_path / 'test.json').write_text(json.dumps(one))
+    with pytest.raises(InputError, match='test.json: a result has a bad "config": it should be '):
+        results.collect([tmp_path])
+
+
+@pytest.mark.parametrize('split, key, value', [
+    ('test', 'joints', [98.1, 96.0]), ('test', 'joints', None), ('test', 'joints', {'Shoulder': 96.0}),
+    ('test', 'joints', {'Head': '98.1'}), ('test', 'PCKh@0.5', '90.0'), ('test', 'PCKh@0.5', None),
+    ('valid', 'decodings', []), ('valid', 'decodings', {'local': {'AUC': 5}}), ('valid', 'curve', None),
+    ('valid', 'curve', [1.0])])
+def test_a_figure_entered_by_hand_in_another_form_is_named(root, written, split, key, value):
+    with pytest.raises(InputError, match=f'test.json: a result has a bad "{key}": it should be '):
+        written({**result(root, 'table2/h1', 0.2), 'split': split, key: value})
+
+
+@pytest.mark.parametrize('key, value', [('AP', '67.8'), ('boxes', ['x']), ('decodings', {'local': {'AP': 5}})])
+def test_a_figure_of_coco_in_another_form_is_named(root, written, key, value):
+    with pytest.raises(InputError, match=f'test.json: a result has a bad "{key}": it should be '):
+        written({**coco_result(root, 50.0), key: value})
 
 
 @pytest.mark.parametrize('split, lost, message', [
@@ -250,7 +309,7 @@ def test_a_result_lacks_no_more_than_the_server_says(root, written, split, lost,
     one = {**result(root, 'table2/h1', 0.2), 'split': split}
     del one[lost]
     if message:
-        with pytest.raises(InputError, match=f'test.json: {message}'):
+        with pytest.raises(InputError, match=f'test.json: a result {message}'):
             written(one)
     else:
         assert 'Table 2' in written(one)
