@@ -54,7 +54,7 @@ def chain(cfg, overrides):
     Overrides hold for all of them, save those of keys in which the files differ from there on: these tell one from the
     other.
     """
-    links, own = [cfg], set()
+    links, own = [cfg], {'train.start_from'}
     while links[0].train.start_from:
         path = Path(os.path.realpath(Path(links[0].path).parent / f'{links[0].train.start_from}.yaml'))
         own.update(config.differences(config.load(links[0].path), config.load(path)))

@@ -91,8 +91,11 @@ def main(argv=None):
         onnx_graph.require()
     if args.int8:
         onnx_net.require()
-    written = export(cfg, args.params, files.make_folder(args.out) / Path(cfg.name).name, args.onnx, photographs,
-                     args.float16)
+    base = Path(args.out) / Path(cfg.name).name
+    names = ['-symbol.json', '-0000.params', *['.onnx'] * args.onnx, *['-int8.onnx'] * args.int8,
+             *['-float16.params', '.yaml'] * args.float16]
+    files.check_outputs([f'{base}{name}' for name in names], [args.cfg, args.params])
+    written = export(cfg, args.params, base, args.onnx, photographs, args.float16)
     print('\n'.join(f'{path} ({path.stat().st_size / 1e6:.1f} MB)' for path in written))
 
 

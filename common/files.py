@@ -12,7 +12,10 @@ def make_folder(path):
     """Create a folder and its parents; InputError where that is not possible. Returns a `Path`."""
     path = Path(path)
     try:
+        str(path).encode()                    # MXNet takes no others
         path.mkdir(parents=True, exist_ok=True)
+    except UnicodeEncodeError:
+        raise InputError(f'{path}: the name of this folder is not UTF-8') from None
     except OSError as error:
         raise InputError(f'{path}: cannot create this folder ({error.strerror})') from None
     if not os.access(path, os.W_OK):

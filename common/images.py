@@ -29,6 +29,7 @@ cv2.setLogLevel(0)
 # Annotations are in the pixels that the file stores, so an orientation in the metadata is not applied.
 _FLAGS = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
           8: cv2.IMREAD_REDUCED_COLOR_8}
+_ORIENTATION = 0x0112                         # Exif's tag
 _JPEG, _START_OF_SCAN, _END_OF_IMAGE = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 _MARKER = re.compile(b'\xff[^\x00\xd0-\xd7\xff]', re.DOTALL)                # none of these occurs within a scan
 
@@ -49,8 +50,8 @@ def read_image(path, step=1.0, upright=False):
     Returns (image, reduction): BGR uint8 of (ceil(height/reduction), ceil(width/reduction), 3), where `reduction` is
     the largest of 1, 2, 4, 8 that `step` allows without enlarging anything (1 for every format but JPEG). Grey images
     and images with an alpha channel come out in three channels.
-    InputError for a file that is missing, empty, no image, larger than 67 million pixels, or a JPEG whose end is
-    missing.
+    InputError for a file that is missing, empty, no image, larger than 67 million pixels, a JPEG whose end is missing,
+    or one whose metadata turn it and which is neither JPEG nor PNG: OpenCV obeys them always or never.
     """
     data = files.read_bytes(path)
     if not data:
@@ -60,7 +61,9 @@ def read_image(path, step=1.0, upright=False):
         if _truncated(data):
             raise InputError(f'{path}: this JPEG is truncated ({len(data)} bytes); fetch it again')
         reduction = max(r for r in _FLAGS if r <= max(step, 1))
-    width, height = image_size(data)
+    width, height, turned = image_head(data)
+    if turned:
+        raise InputError(f'{path}: has an orientation tag, which only JPEG and PNG may have; save it upright')
     if width * height > MOST_PIXELS or max(width, height) > LONGEST:
         raise InputError(f'{path}: an image of {width} x {height} pixels; at most {MOST_PIXELS} are decoded, and '
                          f'{LONGEST} of a side')
@@ -74,13 +77,16 @@ def read_image(path, step=1.0, upright=False):
     return image, reduction
 
 
-def image_size(data):
-    """(width, height) as the head of an image file has it, before memory is taken for them; zeros if it is none."""
+def image_head(data):
+    """What the head of an image file has: width and height, before memory is taken for them, zeros if it is none; and
+    whether it is a file of another kind than JPEG and PNG with an orientation tag that turns it.
+    """
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
-            return image.size
+            turned = image.format not in ('JPEG', 'MPO', 'PNG') and image.getexif().get(_ORIENTATION, 1) != 1
+            return *image.size, turned
     except Exception:                         # Pillow raises many kinds of error for damaged files
-        return 0, 0
+        return 0, 0, False
 
 
 def _truncated(jpeg):

@@ -22,13 +22,13 @@ def run_folder(out, cfg):
 
 
 def train(args, cfg, joints, prepare):
-    """Train an experiment, and before it the ones it starts from where these have not been trained.
+    """Train an experiment, and before it the ones it starts from, after the last of them that is finished.
 
     args: parsed `options.add_training`, and `data`; prepare: a function of a configuration, the devices and this
-    worker's shard that returns the training loader and the validation function. Returns the folders of all of them, in
-    the order of training (none in a worker that is not the first); each holds best.params, result.json, log.jsonl,
-    config.yaml and last.state. InputError where the experiment's own folder holds a run already and --resume was not
-    given, or a finished one that has lost its last.state: nothing is overwritten.
+    worker's shard that returns the training loader and the validation function. Returns the folders of that one and of
+    those trained, in the order of training (none in a worker that is not the first); each holds best.params,
+    result.json, log.jsonl, config.yaml and last.state. InputError where the experiment's own folder holds a run already
+    and --resume was not given, or a finished one that has lost its last.state: nothing is overwritten.
     """
     contexts, kvstore = runtime.contexts(args.gpus, args.cpus), runtime.kvstore(args.kvstore)
     links = experiment.chain(cfg, args.overrides)
@@ -39,8 +39,10 @@ def train(args, cfg, joints, prepare):
     if not resumed and (run_folder(args.out, cfg) / results.TRAINING).exists():
         raise InputError(f'{run_folder(args.out, cfg)}: holds a finished run, but not the {STATE} it could go on from; '
                          'use another --out')
-    finished = [run for run in links if run is not cfg and (run_folder(args.out, run) / results.TRAINING).exists()]
-    if resumed:                               # what it started from is not needed any more
+    finished = [run for run in links[:-1] if (run_folder(args.out, run) / results.TRAINING).exists()][-1:]
+    if finished:                              # what that started from is not needed any more
+        links = links[links.index(finished[0]):]
+    if resumed:
         links = [*finished, cfg]
     for run in links:
         _check_same_run(run_folder(args.out, run), run, args, goes_on=run is cfg)
@@ -91,10 +93,11 @@ def _check_same_run(folder, cfg, args, goes_on):
     if data != asked:
         raise InputError(f'{folder}: holds a run on {data}, not on {asked}; use another --out')
     goes_on = goes_on or not finished
-    for key, (before, now) in changed.items():
-        if key not in (*RESUMED_WITH, *idle_keys(cfg, goes_on)) and (goes_on or not key.startswith('test.')):
+    for key in sorted(changed.keys() - idle_keys(cfg, goes_on)):
+        before, now = changed[key]
+        if key not in RESUMED_WITH and (goes_on or not key.startswith('test.')):
             raise InputError(f'{folder}: holds a run with {key} {before!r}, not {now!r}; use another --out')
-        if key in RESUMED_WITH and key.startswith('train.') and not goes_on:
+        if not goes_on and key != 'test.batch_size':
             print(f'{folder}: is finished and stays as it is, with {key} {before!r}, not {now!r}', flush=True)
 
 

@@ -15,7 +15,7 @@ import onnx
 from common import files
 from common.crop import crop_matrix, invert
 from common.errors import InputError
-from common.images import image_size, read_crop
+from common.images import image_head, read_crop
 
 MOST = 200                                    # photographs to calibrate on
 OPERATORS = ('Conv', 'Relu', 'Add', 'MaxPool', 'Concat', 'DepthToSpace')
@@ -80,7 +80,7 @@ def shown(paths, size):
 
 def shown_whole(path, size):
     """A photograph scaled to fit in `size` (width, height), RGB uint8 (height, width, 3), black around it."""
-    width, height = image_size(files.read_bytes(path))
+    width, height, _ = image_head(files.read_bytes(path))
     if not width:
         raise InputError(f'{path}: not an image that can be decoded')
     grow = max(width / size[0], height / size[1])

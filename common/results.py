@@ -29,7 +29,7 @@ def _is_configuration(value):
         is_good(value.get(section, {}).get(key)) for (section, key), is_good in _SHOWN.items())
 
 
-# What `experiment.provenance` writes into every one of them, and COCO's boxes, as `checks.check_record` takes it.
+# What `experiment.provenance` writes into every one of them, as `checks.check_record` takes it, and COCO's boxes.
 PROVENANCE = {
     'experiment': (is_text, 'its name'),
     'data': (is_text, 'the name of the data set'),
@@ -37,8 +37,8 @@ PROVENANCE = {
     'commit': (lambda value: value is None or is_text(value), 'that of the project, or null'),
     'seed': (lambda value: type(value) is int, 'a whole number'),
     'config': (_is_configuration, 'the resolved configuration, in sections'),
-    'boxes': (is_text, 'where people are from'),
 }
+BOXES = {'boxes': (is_text, 'where people are from')}
 
 
 def collect(folders):
@@ -63,7 +63,7 @@ def collect(folders):
 def read(path):
     """One `test.json` as a dict, with its `path`; InputError where the file is not such a result."""
     result = files.read_object(path)
-    check_record(path, 'a result', result, PROVENANCE, optional=('boxes',))
+    check_record(path, 'a result', result, {**PROVENANCE, **BOXES}, optional=BOXES)
     return {**result, 'path': path}
 
 

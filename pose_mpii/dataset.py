@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 
 from common.crop import Sample, fit
-from pose_mpii.layout import read_split
+from common.errors import InputError
+from pose_mpii.layout import annotation_file, ground_truth_file, read_ground_truth, read_split
 from pose_mpii.skeleton import JOINTS
 
 
@@ -32,3 +33,19 @@ def load_samples(data, split, size):
                               np.asarray(record['joints'], np.float32) - 1,
                               np.asarray(record['joints_vis'], np.float32)))
     return samples
+
+
+def load_truth(data, split, samples):
+    """The ground truth of a split's samples (`layout.read_ground_truth`).
+
+    InputError as there, and where the two files do not hold the same people in the same order: a joint that both have
+    lies more than a pixel apart.
+    """
+    path = ground_truth_file(data, split)
+    joints, visible, head_boxes = read_ground_truth(path, len(samples))
+    for index, sample in enumerate(samples):
+        both = visible[index] & (sample.visible > 0)
+        if np.abs(sample.joints[both] + 1 - joints[index, both]).max(initial=0) > 1:
+            raise InputError(f'{path}: person {index} has other joints than record {index} of '
+                             f'{annotation_file(data, split)}; both should be of one release, in one order')
+    return joints, visible, head_boxes

@@ -26,8 +26,8 @@ from common.cli import run
 from common.decode import HEATMAP_DECODINGS
 from common.errors import InputError
 from common.results import markdown
-from pose_mpii.dataset import load_samples
-from pose_mpii.layout import ground_truth_file, read_ground_truth, split_files
+from pose_mpii.dataset import load_samples, load_truth
+from pose_mpii.layout import split_files
 from pose_mpii.pckh import METRICS, counted, pckh
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS
 
@@ -40,7 +40,7 @@ def study(cfg, net, loader, truth, contexts):
     """Returns {'local': [{'beta', 'window', and the three metrics}],
     'modes': [{'modes': 'one' or 'several', 'share': percent of the joints, decoding: the three metrics, ...}]}.
 
-    truth: `layout.read_ground_truth` of the loader's samples.
+    truth: `dataset.load_truth` of the loader's samples.
     """
     settings = [('local', beta * cfg.network.beta, window) for beta in FACTORS for window in WINDOWS]
     own = [(method, cfg.network.beta, cfg.test.window) for method in HEATMAP_DECODINGS]
@@ -107,7 +107,7 @@ def main(argv=None):
     if cfg.network.head == 'regression':
         raise InputError(f'{cfg.name}: a regression network has no heat maps to decode')
     samples = load_samples(args.data, args.split, cfg.input.size)
-    truth = read_ground_truth(ground_truth_file(args.data, args.split), len(samples))
+    truth = load_truth(args.data, args.split, samples)
     contexts = runtime.contexts(args.gpus, args.cpus)
     net = experiment.load_network(cfg, len(JOINTS), args.params, contexts)
     found = study(cfg, net, experiment.ordered_loader(cfg, samples), truth, contexts)

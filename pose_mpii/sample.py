@@ -52,10 +52,11 @@ def write_sample(out, train=2000, valid=300, seed=0, size=224):
     """Write a sample in the MPII layout (see `layout`) to the folder `out`: `train` + `valid` pictures of size x size.
 
     The same arguments give the same files (but for the date in the .mat), and a larger sample begins with the smaller
-    one of its seed. Nothing is done where `out` holds this very sample; another sample there is replaced. `out` never
-    holds half a sample.
+    one of its seed. Nothing is done where `out` holds this very sample; a part of it, or one of an older version of
+    these drawings, is made anew. `out` never holds half a sample.
 
-    Raises InputError for arguments out of range, a folder with other contents, and where writing fails.
+    Raises InputError for arguments out of range, a folder with other contents or with a sample of other arguments, and
+    where writing fails.
     """
     out = Path(out).resolve()
     parameters = {'maker': MAKER, 'train': train, 'valid': valid, 'seed': seed, 'size': size}
@@ -71,7 +72,7 @@ def write_sample(out, train=2000, valid=300, seed=0, size=224):
         if not _holds(out, parameters):   # another process may have made it meanwhile
             if out.exists():
                 if any(out.iterdir()):
-                    print(f'{out}: held another sample, or a part of one; it is made anew')
+                    print(f'{out}: held a part of this sample, or older drawings; it is made anew')
                 shutil.rmtree(out)
             unfinished.rename(out)
     except OSError as error:
@@ -91,6 +92,9 @@ def _holds(out, parameters):
     made = read_json(out / 'sample.json') if 'sample.json' in content else None
     if not isinstance(made, dict) or not str(made.get('maker')).startswith(MAKER.split()[0]) or content - CONTENT:
         raise InputError(f'{out}: holds other things than a generated sample; name a new folder')
+    other = [f'{name} {value!r}' for name, value in made.items() if value != parameters.get(name)]
+    if made['maker'] == MAKER and other:
+        raise InputError(f'{out}: holds a sample with {", ".join(other)}; name a new folder, or remove it')
     annotations = [annotation_file(out, split) for split in ('train', 'valid', 'trainval')]
     return (made == parameters and all(path.exists() for path in (*annotations, ground_truth_file(out, 'valid')))
             and len(list((out / 'images').glob('*.jpg'))) == made['train'] + made['valid'])

@@ -16,8 +16,8 @@ from common.cli import run
 from common.errors import InputError
 from common.inference import predict
 from pose_mpii import paper
-from pose_mpii.dataset import load_samples
-from pose_mpii.layout import ground_truth_file, prediction_suffix, read_ground_truth, save_predictions, split_files
+from pose_mpii.dataset import load_samples, load_truth
+from pose_mpii.layout import prediction_suffix, save_predictions, split_files
 from pose_mpii.pckh import METRICS, format_table, pckh
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS, LIMBS, SIDES
 
@@ -25,7 +25,7 @@ from pose_mpii.skeleton import FLIP_PAIRS, JOINTS, LIMBS, SIDES
 def score(cfg, net, loader, truth, contexts, title):
     """Predict a loader's samples and score every decoding.
 
-    truth: `layout.read_ground_truth`, or None. Returns {decoding: joints (N, 16, 2)} in 0-based source pixels, and
+    truth: `dataset.load_truth`, or None. Returns {decoding: joints (N, 16, 2)} in 0-based source pixels, and
     {decoding: result of `pckh.pckh`}, None without truth.
     """
     predictions, _ = predict(cfg, net, loader, contexts, FLIP_PAIRS, title)
@@ -42,7 +42,7 @@ def test(cfg, params, data, split, contexts, json=None, picture=None, save=None)
     if split == 'test' and (json or not (save or picture)):
         raise InputError(f'--split {split}: has no ground truth to score; --save writes the predictions')
     samples = load_samples(data, split, cfg.input.size)
-    truth = None if split == 'test' else read_ground_truth(ground_truth_file(data, split), len(samples))
+    truth = None if split == 'test' else load_truth(data, split, samples)
     loader = experiment.ordered_loader(cfg, samples)
     net = experiment.load_network(cfg, len(JOINTS), params, contexts)
     predictions, scores = score(cfg, net, loader, truth, contexts, 'test')

@@ -13,8 +13,7 @@ if not __package__:                           # run as a file: make the project'
 
 from common import experiment, options, phases
 from common.cli import run
-from pose_mpii.dataset import load_samples
-from pose_mpii.layout import ground_truth_file, read_ground_truth
+from pose_mpii.dataset import load_samples, load_truth
 from pose_mpii.pckh import METRICS
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS
 from pose_mpii.test import score, test
@@ -28,7 +27,7 @@ def training_loader(cfg, data, shard=(0, 1)):
 def validation(cfg, data, split, contexts):
     """A function of the network: PCKh of every decoding on a split; its 'score' is the configured decoding's AUC."""
     loader = experiment.ordered_loader(cfg, load_samples(data, split, cfg.input.size))
-    truth = read_ground_truth(ground_truth_file(data, split), len(loader.samples))
+    truth = load_truth(data, split, loader.samples)
 
     def validate(net):
         _, results = score(cfg, net, loader, truth, contexts, 'validate')

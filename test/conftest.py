@@ -13,12 +13,19 @@ if 'PYTEST_XDIST_WORKER' in os.environ:        # several processes run tests: on
     os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import common                                 # before the tests import MXNet: it sets the threads
+from common import runtime
 from pose_coco import skeleton as coco_skeleton
 from pose_mpii import skeleton as mpii_skeleton
 from pose_mpii.drawing import scene
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / 'shared' / 'data'
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Every test draws the same random numbers, whichever ran before."""
+    runtime.seed_everything(0)
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +56,7 @@ def params(experiments, tmp_path_factory):
 
     from common import checkpoint, config, experiment
     folder = tmp_path_factory.mktemp('params')
+    runtime.seed_everything(0)                # the same whichever tests ran before
     paths = {name: folder / f'{name}.params' for name in ('h1', 'r1')}
     for name, path in paths.items():
         cfg = config.load(experiments / f'{name}.yaml', ['input.size=[64, 64]'])

@@ -163,6 +163,14 @@ def test_predictions_that_no_file_would_hold(refused, data, tmp_path):
     assert 'it is no file' in refused(test.main, '--data', data, '--json', tmp_path)
 
 
+@pytest.mark.parametrize('main', [train.main, test.main, decodings.main], ids=['train', 'test', 'decodings'])
+def test_ground_truth_in_another_order_is_no_ground_truth(refused, data, params, experiments, main):
+    edit(data, 'valid', lambda records: records.reverse())
+    options = ['--cfg', experiments / 'h1.yaml', '--params', params['h1']] if main is decodings.main else []
+    assert f'gt_valid.mat: person 0 has other joints than record 0 of {data}/annot/valid.json' in refused(
+        main, '--data', data, *options)
+
+
 def test_an_unknown_key_in_a_file_is_named(refused, experiments, tmp_path):
     path = tmp_path / 'mine.yaml'
     path.write_text(f'base: {experiments}/h1.yaml\nnetwork: {{backbon: resnet50}}')

@@ -4,6 +4,7 @@ import struct
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from common.crop import Augmentation, Sample, crop_matrix, crop_sample, draw, invert, transform_points
 from common.errors import InputError
@@ -173,6 +174,18 @@ def test_orientation_is_ignored(tmp_path):
     assert cv2.imread(str(path)).shape == (320, 240, 3)             # the segment is one that OpenCV understands
     assert read_image(path)[0].shape == (240, 320, 3)
     assert read_image(path, 2)[0].shape == (120, 160, 3)
+
+
+@pytest.mark.parametrize('upright', [False, True])
+@pytest.mark.parametrize('kind', ['webp', 'tiff'])
+def test_an_orientation_that_opencv_does_not_treat_as_a_jpegs_is_refused(tmp_path, kind, upright):
+    image, exif = Image.fromarray(photograph()), Image.Exif()
+    image.save(tmp_path / f'plain.{kind}')
+    assert read_image(tmp_path / f'plain.{kind}', upright=upright)[0].shape == (240, 320, 3)
+    exif[0x112] = 6
+    image.save(tmp_path / f'turned.{kind}', exif=exif)
+    with pytest.raises(InputError, match=f'turned.{kind}: has an orientation tag'):
+        read_image(tmp_path / f'turned.{kind}', upright=upright)
 
 
 @pytest.mark.parametrize('progressive', [0, 1])

@@ -331,6 +331,12 @@ def test_what_the_program_refuses(i1, exported, tmp_path):
     for options, message in cases:
         with pytest.raises(InputError, match=message):
             export_with(exported, i1, '--out', tmp_path / 'out', *options)
+    mine = tmp_path / 'i1.yaml'
+    mine.write_text(f'base: {i1.path}\nname: i1\n')
+    with pytest.raises(InputError, match='i1.yaml: would overwrite what is read'):
+        export.main(['--cfg', str(mine), '--set', TINY, '--params', str(exported / 'i1.params'), '--float16', '--out',
+                     str(tmp_path)])
+    assert 'base' in mine.read_text()
     (tmp_path / 'x.jpg').write_bytes(b'no image')
     with pytest.raises(InputError, match='x.jpg: not an image'):
         shown_whole(tmp_path / 'x.jpg', (64, 64))

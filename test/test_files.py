@@ -23,6 +23,13 @@ def test_a_file_and_its_folders_appear_and_nothing_else(tmp_path):
     assert read_json(path) == {'a': 'é'} and os.listdir(path.parent) == ['result.json']
 
 
+def test_a_folder_whose_name_mxnet_cannot_take_is_refused_at_once(tmp_path):
+    name = os.fsdecode(b'caf\xe9')                                    # Latin-1
+    with pytest.raises(InputError, match='the name of this folder is not UTF-8'):
+        make_folder(tmp_path / name)
+    assert not os.listdir(tmp_path)
+
+
 @pytest.mark.parametrize('error', [RuntimeError, KeyboardInterrupt, InputError])
 def test_a_writer_that_fails_leaves_the_old_file(tmp_path, error):
     path = tmp_path / 'result.txt'

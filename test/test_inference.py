@@ -55,7 +55,7 @@ def test_with_the_flip_test_a_mirrored_image_gives_the_mirrored_result(root, ima
     swap = mirrored_order(FLIP_PAIRS, 16)
     heatmaps, joints = inference.infer(cfg, net, images, CPU, FLIP_PAIRS)
     mirrored_maps, mirrored = inference.infer(cfg, net, images[:, :, ::-1], CPU, FLIP_PAIRS)
-    np.testing.assert_allclose(mirrored[:, swap] * [-1, 1] + [63, 0], joints, atol=1e-4)
+    np.testing.assert_allclose(mirrored[:, swap] * [-1, 1] + [63, 0], joints, rtol=1e-5, atol=1e-4)
     if heatmaps is not None:
         np.testing.assert_array_equal(mirrored_maps[:, swap, :, ::-1], heatmaps)
     plain = inference.forward(net, images, CPU)[1]

@@ -128,7 +128,7 @@ def test_seeds_and_splits_differ(tmp_path, made):
     assert ours['joints'] != read_split(made, 'valid')[0]['joints']
 
 
-def test_the_same_sample_is_kept_and_another_replaced(tmp_path, capsys):
+def test_the_same_sample_is_kept_and_a_part_or_an_older_one_made_anew(tmp_path, capsys):
     out = tmp_path / 'set'
     out.mkdir()                                                      # an empty folder is fine
     write_sample(out, train=2, valid=1)
@@ -138,10 +138,20 @@ def test_the_same_sample_is_kept_and_another_replaced(tmp_path, capsys):
     (out / 'images' / 'train_000001.jpg').unlink()                   # an incomplete one is made anew
     write_sample(out, train=2, valid=1)
     assert len(list((out / 'images').iterdir())) == 3
-    capsys.readouterr()
+    assert f'{out}: held a part of this sample, or older drawings' in capsys.readouterr().out
+    about = json.loads((out / 'sample.json').read_text())
+    (out / 'sample.json').write_text(json.dumps({**about, 'maker': 'pose_mpii/sample.py 1'}))
     write_sample(out, train=3, valid=1)
-    assert len(read_split(out, 'train')) == 3 and f'{out}: held another' in capsys.readouterr().out
+    assert len(read_split(out, 'train')) == 3 and 'older drawings' in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ['set']
+
+
+def test_a_sample_of_another_size_is_left_alone(tmp_path):
+    write_sample(tmp_path / 'set', train=3, valid=1)
+    before = files(tmp_path / 'set')
+    with pytest.raises(InputError, match='set: holds a sample with train 3; name a new folder, or remove it'):
+        write_sample(tmp_path / 'set', train=2, valid=1)
+    assert files(tmp_path / 'set') == before
 
 
 @pytest.mark.parametrize('name, text', [('notes.txt', 'mine'), ('sample.json', '{"maker": "me"}'),

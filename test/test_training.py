@@ -2,6 +2,7 @@
 import json
 import shutil
 from itertools import combinations, islice, repeat
+from pathlib import Path
 
 import mxnet as mx
 import numpy as np
@@ -12,9 +13,10 @@ from common.errors import InputError
 from common.losses import PoseLoss
 from common.trainer import loss_graph, optimizer, train_step
 from common.workers import Statistics
+from pose_mpii import train
 from pose_mpii.skeleton import JOINTS
 from pose_mpii.train import training_loader
-from runs import SMALL, experiment_file, folder, run
+from runs import SMALL, arguments, experiment_file, folder, run
 
 METHODS = ('h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar')
 
@@ -220,13 +222,14 @@ def test_a_run_is_not_resumed_on_other_annotations_under_the_same_name(tiny_data
     assert (folder(tmp_path, 'r1') / 'last.state').read_bytes() == before
 
 
-def test_what_changes_nothing_in_h1_leaves_it_as_it_is_when_i1_starts(tiny_data, tmp_path):
+def test_what_changes_nothing_in_h1_leaves_it_as_it_is_when_i1_starts(tiny_data, tmp_path, capfd):
     run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     before = (folder(tmp_path, 'h1') / 'last.state').read_bytes()
     sets = [option for value in ('train.epochs=1', 'loss.joint_weight=10', 'network.beta=5', 'test.flip=true')
             for option in ('--set', value)]
     run('i1', tiny_data, tmp_path, *sets)
     assert (folder(tmp_path, 'h1') / 'last.state').read_bytes() == before
+    assert 'h1: is finished and stays as it is, with test.flip False, not True' in capfd.readouterr().out
     for change in ('loss.joint_weight=2', 'network.beta=3', 'test.flip=false', 'test.decode=local'):   # they do in I1
         with pytest.raises(InputError, match=change.partition('=')[0]):
             run('i1', tiny_data, tmp_path, *sets, '--resume', '--set', change)
@@ -277,6 +280,24 @@ def test_an_override_stays_away_from_all_that_is_before_the_files_that_differ(tm
     overrides = ['augment.rotation=90', 'train.seed=5']
     chain = experiment.chain(config.load(tmp_path / 'turns.yaml', overrides), overrides)
     assert [(run.augment.rotation, run.train.seed) for run in chain] == [(30, 5), (30, 5), (90, 5)]
+
+
+def test_another_start_is_that_of_the_experiment_alone():
+    overrides = ['train.start_from=h2']
+    chain = experiment.chain(config.load(experiment_file('h1'), overrides), overrides)
+    assert [Path(run.name).name for run in chain] == ['h2', 'h1'] and not chain[0].train.start_from
+
+
+def test_what_a_finished_network_started_from_is_not_needed(tiny_data, tmp_path, capfd):
+    (tmp_path / 'more.yaml').write_text(f'base: {experiment_file("i1")}\nname: more\ntrain: {{start_from: '
+                                        f'{experiment_file("i1").with_suffix("")}}}\n')
+    run('i1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    shutil.rmtree(folder(tmp_path, 'h1'))
+    capfd.readouterr()
+    train.main(['--cfg', str(tmp_path / 'more.yaml'), *arguments('i1', tiny_data, tmp_path)[2:], '--set',
+                'train.epochs=1'])
+    assert not folder(tmp_path, 'h1').exists() and (tmp_path / 'more/best.params').exists()
+    assert 'trained first' not in capfd.readouterr().out
 
 
 def test_a_network_trained_on_sees_new_crops(tiny_data, tmp_path):

@@ -16,8 +16,7 @@ import mxnet as mx
 
 from common import config, experiment, export, files, grid, options, results, runtime
 from common.cli import run
-from pose_mpii.dataset import load_samples
-from pose_mpii.layout import ground_truth_file, read_ground_truth
+from pose_mpii.dataset import load_samples, load_truth
 from pose_mpii.pckh import METRICS
 from pose_mpii.skeleton import JOINTS
 from pose_mpii.test import score
@@ -60,7 +59,7 @@ def main(argv=None):
     cfg = config.load(args.cfg, args.overrides)
     split = cfg.data.valid
     samples = load_samples(args.data, split, cfg.input.size)
-    truth = read_ground_truth(ground_truth_file(args.data, split), len(samples))
+    truth = load_truth(args.data, split, samples)
     photographs = [Path(sample.image) for sample in load_samples(args.data, cfg.data.train, cfg.input.size)]
     found = {}
     with tempfile.TemporaryDirectory() as folder:
