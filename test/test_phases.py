@@ -1,0 +1,205 @@
+"""What an experiment starts from, what of it may be resumed, and what it leaves on the disk."""
+import json
+import shutil
+from itertools import combinations
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from common import bfloat16, checkpoint, config, experiment, files, results
+from common.errors import InputError
+from pose_mpii import train
+from pose_mpii.skeleton import JOINTS
+from pose_mpii.train import training_loader
+from runs import SMALL, arguments, experiment_file, folder, run
+
+
+def test_i1_trains_its_h1_first_and_leaves_what_a_user_looks_for(tiny_data, tmp_path, capsys):
+    run('i1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    output = capsys.readouterr().out
+    for method in ('h1', 'i1'):
+        left = {path.name for path in folder(tmp_path, method).iterdir()}
+        assert left >= {'best.params', 'last.state', 'log.jsonl', 'config.yaml', 'result.json', 'test.json',
+                        'predictions.jpg', 'tensorboard'}
+    assert 'paper     -     -     -     -     -     -     -  87.3 |  87.3  29.3  58.3' in output
+    result = json.loads((folder(tmp_path, 'i1') / 'test.json').read_text())
+    assert result.keys() == {'PCKh@0.5', 'PCKh@0.1', 'AUC', 'joints', 'curve', 'decodings', *results.PROVENANCE}
+    line = json.loads((folder(tmp_path, 'i1') / 'log.jsonl').read_text())
+    assert line['AUC'] == pytest.approx(result['AUC'])                         # best.params is the network that scored
+
+
+def test_the_state_of_a_run_serves_as_parameters_of_its_last_epoch(tiny_data, tmp_path):
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    loaded = []
+    for name in ('best.params', 'last.state'):                                 # the only epoch is the best
+        net = experiment.network(config.load(experiment_file('h1'), SMALL), len(JOINTS), [mx.cpu()])
+        checkpoint.load_parameters(net, folder(tmp_path, 'h1') / name, [mx.cpu()])
+        loaded.append({key: value.data().asnumpy() for key, value in checkpoint.parameters(net).items()})
+    for key in loaded[0]:
+        np.testing.assert_array_equal(loaded[0][key], loaded[1][key])
+
+
+def test_a_resumed_i1_does_without_the_h1_it_started_from(tiny_data, tmp_path):
+    run('i1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    shutil.rmtree(folder(tmp_path, 'h1'))
+    run('i1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
+    assert not folder(tmp_path, 'h1').exists()
+    assert len((folder(tmp_path, 'i1') / 'log.jsonl').read_text().splitlines()) == 2
+
+
+def test_two_processes_do_not_train_in_one_folder(tiny_data, tmp_path):
+    with files.locked(files.make_folder(folder(tmp_path, 'h1'))):
+        with pytest.raises(InputError, match='another process is writing there'):
+            run('i1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    assert not (folder(tmp_path, 'h1') / 'run.json').exists()
+
+
+def test_an_earlier_run_is_not_overwritten(tiny_data, tmp_path, capsys):
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    before = (folder(tmp_path, 'h1') / 'last.state').read_bytes()
+    with pytest.raises(InputError, match='--resume'):
+        run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    assert (folder(tmp_path, 'h1') / 'last.state').read_bytes() == before
+
+
+def test_a_finished_run_that_is_tested_again_keeps_the_commit_that_trained_it(tiny_data, tmp_path):
+    path = folder(tmp_path, 'h1') / 'result.json'
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    files.write_json(path, {**files.read_json(path), 'commit': 'earlier'})
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1', '--resume')
+    assert files.read_json(path)['commit'] == 'earlier'
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
+    assert files.read_json(path)['commit'] != 'earlier' and files.read_json(path)['last']['epoch'] == 2
+
+
+@pytest.mark.parametrize('change', ['data', 'train.batch_size=5', 'augment.rotation=3', 'train.dtype=bfloat16'])
+def test_a_run_is_not_resumed_with_other_data_or_another_configuration(tiny_data, tmp_path, change, monkeypatch):
+    monkeypatch.setattr(bfloat16, 'CPUINFO', tmp_path / 'cpuinfo')             # not what keeps it from being resumed
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    before = {path.name: path.read_bytes() for path in folder(tmp_path, 'h1').iterdir() if path.is_file()}
+    data = shutil.copytree(tiny_data, tmp_path / 'other') if change == 'data' else tiny_data
+    more = [] if change == 'data' else ['--set', change]
+    with pytest.raises(InputError, match='other' if change == 'data' else change.partition('=')[0]):
+        run('h1', data, tmp_path, '--set', 'train.epochs=2', '--resume', *more)
+    with pytest.raises(InputError, match='holds a run'):                       # nor does I1 start from it
+        run('i1', data, tmp_path, '--set', 'train.epochs=1', *more)
+    assert before == {path.name: path.read_bytes() for path in folder(tmp_path, 'h1').iterdir() if path.is_file()}
+
+
+def test_a_run_is_not_resumed_on_other_annotations_under_the_same_name(tiny_data, tmp_path):
+    data = shutil.copytree(tiny_data, tmp_path / tiny_data.name)
+    run('r1', data, tmp_path, '--set', 'train.epochs=1')
+    run('r1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')      # the same in another place
+    before = (folder(tmp_path, 'r1') / 'last.state').read_bytes()
+    path = data / 'annot' / 'train.json'
+    path.write_text(json.dumps(json.loads(path.read_text())[:-1]))
+    with pytest.raises(InputError, match=f'r1: holds a run on another {tiny_data.name}'):
+        run('r1', data, tmp_path, '--set', 'train.epochs=3', '--resume')
+    assert (folder(tmp_path, 'r1') / 'last.state').read_bytes() == before
+
+
+def test_what_changes_nothing_in_h1_leaves_it_as_it_is_when_i1_starts(tiny_data, tmp_path, capfd):
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    before = (folder(tmp_path, 'h1') / 'last.state').read_bytes()
+    sets = [option for value in ('train.epochs=1', 'loss.joint_weight=10', 'network.beta=5', 'test.flip=true')
+            for option in ('--set', value)]
+    run('i1', tiny_data, tmp_path, *sets)
+    assert (folder(tmp_path, 'h1') / 'last.state').read_bytes() == before
+    assert 'h1: is finished and stays as it is, with test.flip False, not True' in capfd.readouterr().out
+    for change in ('loss.joint_weight=2', 'network.beta=3', 'test.flip=false', 'test.decode=local'):   # they do in I1
+        with pytest.raises(InputError, match=change.partition('=')[0]):
+            run('i1', tiny_data, tmp_path, *sets, '--resume', '--set', change)
+    with pytest.raises(InputError, match='h1: holds a run with network.beta'):                        # its log has both
+        run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--set', 'network.beta=5', '--resume')
+
+
+def test_a_finished_run_is_not_trained_over_when_its_state_is_gone(tiny_data, tmp_path, capfd):
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    (folder(tmp_path, 'h1') / 'last.state').unlink()
+    before = (folder(tmp_path, 'h1') / 'best.params').read_bytes()
+    for more in ([], ['--resume']):
+        with pytest.raises(InputError, match='h1: holds a finished run, but not the last.state'):
+            run('h1', tiny_data, tmp_path, '--set', 'train.seed=5', *more)
+    with pytest.raises(InputError, match='h1: holds a run with train.seed 0, not 5'):
+        run('i1', tiny_data, tmp_path, '--set', 'train.seed=5')
+    capfd.readouterr()
+    run('i1', tiny_data, tmp_path, '--set', 'train.epochs=2')
+    assert 'h1: is finished and stays as it is, with train.epochs 1, not 2' in capfd.readouterr().out
+    assert (folder(tmp_path, 'h1') / 'best.params').read_bytes() == before
+
+
+def test_people_without_a_joint_are_nothing_to_train_on(tiny_data, tmp_path):
+    data = shutil.copytree(tiny_data, tmp_path / 'data')
+    path = data / 'annot' / 'train.json'
+    files.write_json(path, [{**record, 'joints_vis': [0] * 16} for record in files.read_json(path)])
+    with pytest.raises(InputError, match='data.train is train: nobody in it has an annotated joint'):
+        run('h1', data, tmp_path)
+
+
+def test_a_commit_is_not_that_of_a_repository_around_the_project(tmp_path, monkeypatch):
+    assert experiment.commit()
+    monkeypatch.setattr(results, 'ROOT', tmp_path)
+    assert experiment.commit() is None
+
+
+def test_overrides_reach_the_first_phase_but_for_what_tells_the_phases_apart():
+    cfg = config.load(experiment_file('i1'), ['loss.joint=l2', 'train.batch_size=5', 'test.decode=local'])
+    first, last = experiment.chain(cfg, ['loss.joint=l2', 'train.batch_size=5', 'test.decode=local'])
+    assert last is cfg
+    assert (first.loss.joint, first.test.decode, first.train.batch_size) == ('none', 'argmax', 5)
+
+
+def test_an_override_stays_away_from_all_that_is_before_the_files_that_differ(tmp_path):
+    (tmp_path / 'h1.yaml').write_text(f'base: {experiment_file("h1")}\n')
+    (tmp_path / 'more.yaml').write_text('base: h1.yaml\ntrain: {start_from: h1}\n')
+    (tmp_path / 'turns.yaml').write_text('base: more.yaml\naugment: {rotation: 60}\ntrain: {start_from: more}\n')
+    overrides = ['augment.rotation=90', 'train.seed=5']
+    chain = experiment.chain(config.load(tmp_path / 'turns.yaml', overrides), overrides)
+    assert [(run.augment.rotation, run.train.seed) for run in chain] == [(30, 5), (30, 5), (90, 5)]
+
+
+def test_another_start_is_that_of_the_experiment_alone():
+    overrides = ['train.start_from=h2']
+    chain = experiment.chain(config.load(experiment_file('h1'), overrides), overrides)
+    assert [Path(run.name).name for run in chain] == ['h2', 'h1'] and not chain[0].train.start_from
+
+
+def test_what_a_finished_network_started_from_is_not_needed(tiny_data, tmp_path, capfd):
+    (tmp_path / 'more.yaml').write_text(f'base: {experiment_file("i1")}\nname: more\ntrain: {{start_from: '
+                                        f'{experiment_file("i1").with_suffix("")}}}\n')
+    run('i1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    shutil.rmtree(folder(tmp_path, 'h1'))
+    capfd.readouterr()
+    train.main(['--cfg', str(tmp_path / 'more.yaml'), *arguments('i1', tiny_data, tmp_path)[2:], '--set',
+                'train.epochs=1'])
+    assert not folder(tmp_path, 'h1').exists() and (tmp_path / 'more/best.params').exists()
+    assert 'trained first' not in capfd.readouterr().out
+
+
+def test_a_network_trained_on_sees_new_crops(tiny_data, tmp_path):
+    """The first epochs of H1, of I1 from it and of one from that I1 are all different; those of H1 and H2 are the same."""
+    (tmp_path / 'long.yaml').write_text(f'base: {experiment_file("i1")}\n'
+                                        f'train: {{start_from: {experiment_file("i1").with_suffix("")}}}\n')
+    first = {}
+    for path in (*map(experiment_file, ('h1', 'h2', 'i1')), tmp_path / 'long.yaml'):
+        loader = training_loader(config.load(path, SMALL), tiny_data)
+        first[path.stem] = [next(loader.batches(epoch)).images for epoch in range(1, 4)]
+    np.testing.assert_array_equal(first['h1'], first.pop('h2'))
+    assert not any(np.array_equal(*pair) for pair in combinations(sum(first.values(), []), 2))
+
+
+def test_training_ends_well_without_git(tiny_data, tmp_path, monkeypatch):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    run('r1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    assert json.loads((folder(tmp_path, 'r1') / 'result.json').read_text())['commit'] is None
+
+
+def test_a_missing_validation_image_is_said_before_training(tiny_data, tmp_path):
+    data = shutil.copytree(tiny_data, tmp_path / 'data')
+    lost = next((data / 'images').glob('valid_*.jpg'))
+    lost.unlink()
+    with pytest.raises(InputError, match=lost.name):
+        run('h1', data, tmp_path)
+    assert not (folder(tmp_path, 'h1') / 'last.state').exists()
