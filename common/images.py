@@ -78,8 +78,9 @@ def read_image(path, step=1.0, upright=False):
 
 
 def image_head(data):
-    """What the head of an image file has: width and height, before memory is taken for them, zeros if it is none; and
-    whether it is a file of another kind than JPEG and PNG with an orientation tag that turns it.
+    """(width, height, turned) as the head of an image file has it, before memory is taken; zeros if it is none.
+
+    turned: it is neither JPEG nor PNG, and has an orientation tag other than upright.
     """
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:

@@ -25,7 +25,7 @@ _SHOWN = {('data', 'set'): is_text, ('data', 'train'): is_text, ('data', 'valid'
 
 
 def _is_configuration(value):
-    return is_object(value) and is_object(value, value, is_object) and all(
+    return is_object(value, value, is_object) and all(
         is_good(value.get(section, {}).get(key)) for (section, key), is_good in _SHOWN.items())
 
 

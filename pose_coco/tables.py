@@ -7,8 +7,7 @@ from pose_coco.ap import COLUMNS
 
 # What the table shows of a result, as `checks.check_record` takes it: of all, and of those on a validation split.
 ALWAYS = {**{column: (is_number_or_null, 'a number or null') for column in COLUMNS}, **results.BOXES}
-VALIDATED = {'decodings': (lambda value: is_object(value) and is_object(value, value, _are_scores),
-                           f'objects with {", ".join(COLUMNS)}')}
+VALIDATED = {'decodings': (lambda value: is_object(value, value, _are_scores), f'objects with {", ".join(COLUMNS)}')}
 
 
 def _are_scores(value):

@@ -26,7 +26,7 @@ def _are_metrics(value):
 
 
 def _are_groups(value):
-    return is_object(value) and value.keys() <= GROUPS.keys() and is_object(value, value, is_number_or_null)
+    return is_object(value, value, is_number_or_null) and value.keys() <= GROUPS.keys()
 
 
 def _are_modes(value):
@@ -43,8 +43,7 @@ ALWAYS = {
 VALIDATED = {
     **{metric: (is_number, 'a number') for metric in METRICS},
     'curve': (lambda value: is_list(value, length=len(ALPHAS)), f'{len(ALPHAS)} numbers'),
-    'decodings': (lambda value: is_object(value) and is_object(value, value, _are_metrics),
-                  f'objects with {", ".join(METRICS)}'),
+    'decodings': (lambda value: is_object(value, value, _are_metrics), f'objects with {", ".join(METRICS)}'),
 }
 BESIDE = {
     'last': (_are_metrics, f'an object with {", ".join(METRICS)}'),
