@@ -80,11 +80,11 @@ def pictured(cfg, heatmaps):
     return normalised(heatmaps, cfg.network.beta)
 
 
-def predict(cfg, net, loader, contexts, flip_pairs, title):
+def predict(cfg, net, loader, contexts, flip_pairs, title, scored=False):
     """Joints of every sample by every decoding, and scores.
 
     Returns {decoding: (N, K, 2)} in 0-based pixels of the source images, in the order of the samples, and scores
-    (N, K): `joint_scores`, 1 for a regression network.
+    (N, K), if `scored`: `joint_scores`, 1 for a regression network; None otherwise, for they take their time.
     """
     methods = decodings(cfg)
     joints = {method: [] for method in methods}
@@ -95,6 +95,8 @@ def predict(cfg, net, loader, contexts, flip_pairs, title):
             heatmaps, direct = infer(cfg, net, batch.images, contexts, flip_pairs)
             for method in methods:
                 joints[method].append(locate(cfg, net, heatmaps, direct, method, batch.matrices))
-            scores.append(np.ones(direct.shape[:2]) if heatmaps is None else joint_scores(cfg, heatmaps))
+            if scored:
+                scores.append(np.ones(direct.shape[:2]) if heatmaps is None else joint_scores(cfg, heatmaps))
             bar.update(len(batch.images))
-    return {method: np.concatenate(found) for method, found in joints.items()}, np.concatenate(scores)
+    joints = {method: np.concatenate(found) for method, found in joints.items()}
+    return joints, np.concatenate(scores) if scored else None

@@ -33,7 +33,7 @@ def score(cfg, net, loader, people, truth, contexts, title):
     truth: `layout.read_split`, or None. Returns {decoding: joints (N, 17, 2)} in 0-based source pixels, their
     scores (N, 17) (`inference.joint_scores`), and {decoding: result of `ap.average_precision`}, None without truth.
     """
-    joints, confidences = predict(cfg, net, loader, contexts, FLIP_PAIRS, title)
+    joints, confidences = predict(cfg, net, loader, contexts, FLIP_PAIRS, title, scored=True)
     return joints, confidences, truth and {method: average_precision(truth, to_records(people, found, confidences))
                                       for method, found in joints.items()}
 

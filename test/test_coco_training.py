@@ -157,7 +157,7 @@ def truth(tiny_coco, monkeypatch):
     for sample in people.samples:
         known[sample.image][sample.box] = sample.joints
 
-    def predict(cfg, net, loader, *_):
+    def predict(cfg, net, loader, *_, scored):
         joints = np.stack([known[sample.image][sample.box] for sample in loader.samples])
         return ({method: joints + 6 * (method == 'argmax') for method in decode.HEATMAP_DECODINGS},
                 np.ones(joints.shape[:2]))
@@ -196,9 +196,9 @@ def test_whoever_a_detector_found_twice_is_there_once(tested, truth, tiny_coco, 
 def test_the_options_reach_the_network(tested, truth, tiny_coco, monkeypatch):
     seen, predict = [], test.predict
 
-    def watched(cfg, net, loader, *rest):
+    def watched(cfg, net, loader, *rest, **more):
         seen.append((len(loader.samples), cfg.test.flip))
-        return predict(cfg, net, loader, *rest)
+        return predict(cfg, net, loader, *rest, **more)
     monkeypatch.setattr(test, 'predict', watched)
     for more in ([], ['--box-iou', '0.9'], ['--box-score', '0.5'], ['--flip-test']):
         tested('--boxes', tiny_coco / 'detections_val2017.json', *more)
