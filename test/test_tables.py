@@ -245,9 +245,10 @@ def test_the_committed_tables_are_those_of_the_committed_results(root, tmp_path)
     assert (tmp_path / 'tables.md').read_text() == (root / 'results/tables.md').read_text()
 
 
-def test_the_scores_in_the_readme_are_those_of_the_tables(root):
-    expected = (root / 'README.md').read_text().partition('## What to expect')[2].partition('\n## ')[0]
-    rows = [line for line in expected.splitlines() if line.startswith('| ') and ' / ' in line]
+@pytest.mark.parametrize('page, heading', [('README.md', '## What to expect'), ('results/README.md', '# Results')])
+def test_the_scores_that_the_project_shows_are_those_of_the_tables(root, page, heading):
+    shown = (root / page).read_text().partition(heading)[2].partition('\n## Where things are')[0]
+    rows = [line for line in shown.splitlines() if line.startswith('| ') and ' / ' in line]
     assert rows and set(rows) <= set((root / 'results/tables.md').read_text().splitlines())
 
 
