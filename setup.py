@@ -28,6 +28,7 @@ setup(
         'pycocotools>=2.0.7,<2.1',
         'tqdm>=4.60,<5',
         'tensorboardX>=2.6,<2.7',
+        'ml_dtypes>=0.2,<0.6',                # bfloat16 as a type of NumPy
     ],
     extras_require={
         'export': EXPORT,

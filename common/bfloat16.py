@@ -1,15 +1,19 @@
-"""Training in bfloat16, on CPUs that compute in it (AVX-512 BF16).
+"""Training in bfloat16, on CPUs that compute in it (AVX-512 BF16, or AMX's tiles).
 
 Convolutions and what is between them are in bfloat16, by the lists of MXNet's automatic mixed precision; parameters,
 their gradients, losses and Adam are in float32, so that a checkpoint is the same as any other. The range of bfloat16
 is float32's: losses need no scaling.
 """
+import ctypes
 import json
+import os
+import platform
 import re
 import sys
 import warnings
 from pathlib import Path
 
+import ml_dtypes  # noqa: F401  NumPy knows the type 'bfloat16' once this is imported
 import mxnet as mx
 from mxnet import autograd
 from mxnet.contrib import amp
@@ -101,5 +105,19 @@ def require(contexts):
     flags = CPUINFO.read_text().split()
     if 'avx512bw' not in flags:
         raise InputError('train.dtype bfloat16: needs a CPU with AVX-512, which this one lacks; use float32')
-    if 'avx512_bf16' not in flags:
+    if not use_tiles(flags) and 'avx512_bf16' not in flags:
         print('train.dtype bfloat16: this CPU lacks AVX-512 BF16, and is slower so than in float32', file=sys.stderr)
+
+
+def use_tiles(flags):
+    """Let oneDNN multiply in AMX's tiles where the CPU has them; returns whether it does.
+
+    Linux grants a process these registers on request (Documentation/arch/x86/xstate.rst), which MXNet's oneDNN does not
+    make, and oneDNN then has to be told, before its first operator, that it may use them.
+    """
+    if not {'amx_tile', 'amx_bf16'} <= set(flags) or platform.machine() != 'x86_64':
+        return False
+    arch_prctl, request_permission, tile_data = 158, 0x1023, 18
+    if ctypes.CDLL(None).syscall(arch_prctl, request_permission, tile_data) != 0:
+        return False
+    return os.environ.setdefault('DNNL_MAX_CPU_ISA', 'AVX512_CORE_AMX') == 'AVX512_CORE_AMX'
