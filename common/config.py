@@ -116,6 +116,7 @@ SCHEMA = {
         'deconvolutions': integer(1, 4),
         'stages': integer(1, 8),
         'beta': number(0, above=True),        # the integral's softmax is taken of beta * heat map
+        'debiased': boolean(),                # and of its weights those of a map of 0 are subtracted (`nets.integral`)
     },
     'loss': {
         'heatmap': one_of('mse', 'softmax', 'binary', 'none'),                 # H1, H2, H3, and I* or R1
@@ -148,7 +149,7 @@ SCHEMA = {
 }
 
 # Keys younger than configurations that were saved, and what these meant.
-BEFORE = {'train.dtype': 'float32', 'test.stage': 0, 'loss.window': 0}
+BEFORE = {'train.dtype': 'float32', 'test.stage': 0, 'loss.window': 0, 'network.debiased': False}
 
 
 def load(path, overrides=()):
@@ -313,6 +314,7 @@ def _check_together(cfg):
             cfg.loss.heatmap == cfg.loss.joint == 'none',
         'network.head is regression: loss.heatmap must be none': regression and cfg.loss.heatmap != 'none',
         'network.head is regression: loss.window must be 0': regression and cfg.loss.window > 0,
+        'network.debiased: loss.window must be 0': cfg.network.debiased and cfg.loss.window > 0,
         'network.head is regression: test.decode must be regression': regression and cfg.test.decode != 'regression',
         'network.head is heatmap: test.decode cannot be regression':
             not regression and cfg.test.decode == 'regression',

@@ -4,6 +4,7 @@ from tqdm import tqdm
 
 from common import decode, runtime
 from common.crop import invert, transform_points
+from common.nets.integral import TINY
 
 
 def decodings(cfg):
@@ -44,13 +45,19 @@ def locate(cfg, net, heatmaps, joints, method, matrices, beta=None, window=None)
     return np.stack([transform_points(invert(matrix), points) for matrix, points in zip(matrices, found)])
 
 
-def normalised(heatmaps, beta):
-    """The distribution whose expectation is the integral (Eq. 5): softmax of beta times heat maps (B, K, H, W)."""
-    mass = np.exp(beta * (heatmaps - heatmaps.max(axis=(2, 3), keepdims=True)))
+def normalised(heatmaps, beta, debiased=False):
+    """The distribution whose expectation is the integral (Eq. 5): softmax of beta times heat maps (B, K, H, W).
+
+    debiased: with the background's weights subtracted, as `nets.integral.Integral` does.
+    """
+    highest = heatmaps.max(axis=(2, 3), keepdims=True)
+    mass = np.exp(beta * (heatmaps - highest))
+    if debiased:
+        mass = np.maximum(mass - np.exp(-beta * np.maximum(highest, 0)), 0) + TINY
     return mass / mass.sum(axis=(2, 3), keepdims=True)
 
 
-def confidence(heatmaps, beta, window):
+def confidence(heatmaps, beta, window, debiased=False):
     """How sure each joint is (B, K), in 0..1: the largest share of its normalised map in (2 window + 1)^2 cells.
 
     Unlike the maximum, which is 1 for a sure joint of H1 and has no bounds for H2, H3 and I*, it means the same for
@@ -58,7 +65,7 @@ def confidence(heatmaps, beta, window):
     """
     width = 2 * window + 1
     around = [(0, 0), (0, 0), (width, width - 1), (width, width - 1)]
-    sums = np.pad(normalised(heatmaps, beta), around).cumsum(axis=2).cumsum(axis=3)
+    sums = np.pad(normalised(heatmaps, beta, debiased), around).cumsum(axis=2).cumsum(axis=3)
     rows = sums[:, :, width:] - sums[:, :, :-width]
     return (rows[..., width:] - rows[..., :-width]).max(axis=(2, 3))
 
@@ -70,14 +77,14 @@ def joint_scores(cfg, heatmaps):
     """
     if cfg.loss.heatmap == 'mse':
         return decode.argmax(heatmaps)[1]
-    return confidence(heatmaps, cfg.network.beta, cfg.test.window)
+    return confidence(heatmaps, cfg.network.beta, cfg.test.window, cfg.network.debiased)
 
 
 def pictured(cfg, heatmaps):
     """The maps (B, K, H, W) to look at: of H1 H itself, of H3 its probabilities, of others the normalised H (Eq. 5)."""
     if cfg.loss.joint == 'none' and cfg.loss.heatmap != 'softmax':
         return heatmaps if cfg.loss.heatmap == 'mse' else 1 / (1 + np.exp(-heatmaps))
-    return normalised(heatmaps, cfg.network.beta)
+    return normalised(heatmaps, cfg.network.beta, cfg.network.debiased)
 
 
 def predict(cfg, net, loader, contexts, flip_pairs, title, scored=False):

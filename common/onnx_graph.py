@@ -216,7 +216,8 @@ _CONVERTERS = {
     'Concat': lambda graph, name, inputs, attributes: graph.add('Concat', inputs, name, axis=attributes['dim']),
     'max': lambda graph, name, inputs, attributes: graph.add(
         'ReduceMax', inputs, name, axes=attributes['axis'], keepdims=int(attributes['keepdims'])),
-    'sum': _sum, 'BlockGrad': _same, 'broadcast_sub': _plain('Sub'), 'exp': _plain('Exp'), 'dot': _plain('MatMul'),
+    'sum': _sum, 'BlockGrad': _same, 'broadcast_sub': _plain('Sub'), 'exp': _plain('Exp'),
+    'relu': _plain('Relu'), 'negative': _plain('Neg'), 'dot': _plain('MatMul'),
     'elemwise_div': _plain('Div'), '_contrib_arange_like': _arange_like, 'stack': _stack, 'Reshape': _reshape,
     'SliceChannel': _split, '_plus_scalar': _scalar('Add'), '_minus_scalar': _scalar('Sub'),
     '_mul_scalar': _scalar('Mul')}

@@ -4,7 +4,7 @@ import json
 import mxnet as mx
 import numpy as np
 
-from common import files, grid, runtime
+from common import config, files, grid, runtime
 from common.errors import InputError
 
 try:
@@ -22,7 +22,7 @@ def require():
 
 def identity(cfg, joints):
     """What an exported network of a configuration computes, and so what its user's has to agree in: {key: value}."""
-    keys = ('backbone', 'head', 'deconvolutions', 'stages', 'beta')
+    keys = ('backbone', 'head', 'deconvolutions', 'stages', 'beta', 'debiased')
     return {'joints': joints, 'input.size': list(cfg.input.size),
             **{f'network.{key}': cfg.network[key] for key in keys}}
 
@@ -102,5 +102,5 @@ def _check(path, session, cfg, joints):
     except (KeyError, ValueError, TypeError, RecursionError):
         raise InputError(f'{path}: not an export of a network (python -m common.export writes them)') from None
     for key, value in identity(cfg, joints).items():
-        if theirs.get(key) != value:
+        if theirs.get(key, config.BEFORE.get(key)) != value:
             raise InputError(f'{path}: exported with {key} {theirs.get(key)!r:.80}; {cfg.path} has {value!r}')

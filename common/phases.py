@@ -124,8 +124,8 @@ def idle_keys(cfg, scored):
     scored: nor in its scores, which are those of every decoding.
     """
     joint, maps = cfg.loss.joint != 'none', cfg.network.head != 'regression'
-    keys = {'network.beta': maps and (joint or scored), 'test.window': maps and scored,
-            'loss.joint_weight': joint, 'loss.window': maps and joint,
+    keys = {'network.beta': maps and (joint or scored), 'network.debiased': maps and (joint or scored),
+            'test.window': maps and scored, 'loss.joint_weight': joint, 'loss.window': maps and joint,
             'loss.heatmap_weight': cfg.loss.heatmap != 'none', 'loss.sigma': cfg.loss.heatmap == 'mse',
             'loss.radius': cfg.loss.heatmap == 'binary', 'loss.negatives': cfg.loss.heatmap == 'binary'}
     return [key for key, used in keys.items() if not used]

@@ -6,6 +6,7 @@ from mxnet import autograd
 
 from common import grid
 from common.decode import local_integral
+from common.inference import normalised
 from common.nets.integral import Integral
 
 
@@ -18,6 +19,12 @@ def closed_form(heatmaps, stride, beta=1.0):
     return grid.to_pixels(np.stack([x, y], axis=2), stride)
 
 
+def closed_form_debiased(heatmaps, stride, beta):
+    """`closed_form` of exp(beta h) - 1 instead of exp(beta h)."""
+    with np.errstate(divide='ignore'):
+        return closed_form(np.log(np.maximum(np.expm1(beta * heatmaps.astype(np.float64)), 0)), stride)
+
+
 @pytest.mark.parametrize('shape', [(2, 3, 16, 16), (1, 2, 7, 12), (1, 1, 1, 1), (2, 1, 64, 48)])
 @pytest.mark.parametrize('beta', [1, 10])
 def test_equals_the_closed_form(shape, beta):
@@ -26,6 +33,33 @@ def test_equals_the_closed_form(shape, beta):
         layer = Integral(8, beta)
         layer.hybridize(hybridize)
         np.testing.assert_allclose(layer(mx.nd.array(heatmaps)).asnumpy(), closed_form(heatmaps, 8, beta), atol=2e-3)
+
+
+@pytest.mark.parametrize('shape', [(2, 3, 16, 16), (1, 2, 7, 12), (2, 1, 3, 64)])
+@pytest.mark.parametrize('beta', [1, 10])
+def test_debiased_it_weighs_what_a_cell_has_above_one_of_height_0(shape, beta):
+    heatmaps = np.random.default_rng(0).normal(scale=0.4, size=shape).astype(np.float32)
+    mass = np.maximum(np.expm1(beta * heatmaps.astype(np.float64)), 0)
+    layer = Integral(8, beta, debiased=True)
+    layer.hybridize()
+    found = layer(mx.nd.array(heatmaps)).asnumpy()
+    np.testing.assert_allclose(found, closed_form_debiased(heatmaps, 8, beta), atol=2e-3)
+    np.testing.assert_allclose(normalised(heatmaps, beta, debiased=True), mass / mass.sum(axis=(2, 3), keepdims=True),
+                               atol=1e-5)
+
+
+def test_debiased_a_background_of_any_size_draws_no_joint_to_the_middle():
+    heatmaps = np.zeros((1, 1, 64, 64), np.float32)
+    heatmaps[0, 0, 4:7, 50:53] = np.outer([0.1, 0.2, 0.1], [0.5, 1, 0.5])
+    found = Integral(4, 15, debiased=True)(mx.nd.array(heatmaps)).asnumpy()[0, 0]
+    np.testing.assert_allclose(found, [51 * 4 + 1.5, 5 * 4 + 1.5], atol=0.01)
+    assert np.hypot(*(Integral(4, 15)(mx.nd.array(heatmaps)).asnumpy()[0, 0] - found)) > 50
+
+
+@pytest.mark.parametrize('height', [0, -1, -1e4])
+def test_debiased_a_map_without_anything_gives_the_middle(height):
+    joints = Integral(8, 15, debiased=True)(mx.nd.full((1, 2, 32, 24), height)).asnumpy()
+    np.testing.assert_allclose(joints, np.broadcast_to([(24 * 8 - 1) / 2, (32 * 8 - 1) / 2], (1, 2, 2)), atol=1e-2)
 
 
 def test_a_saturated_map_gives_its_cell_exactly():
@@ -58,16 +92,18 @@ def test_the_window_holds_one_of_two_equal_maxima():
     np.testing.assert_array_equal(joint, [10 * 8 + 3.5, 2 * 8 + 3.5])
 
 
-@pytest.mark.parametrize('window', [0, 1])
-def test_gradient_equals_finite_differences(window):
+@pytest.mark.parametrize('window, debiased', [(0, False), (1, False), (0, True)])
+def test_gradient_equals_finite_differences(window, debiased):
     def reference(maps):
+        if debiased:
+            return closed_form_debiased(maps, 8, 3)
         return grid.to_pixels(local_integral(maps, 3, window), 8) if window else closed_form(maps, 8, 3)
     rng = np.random.default_rng(1)
     heatmaps, weights = rng.normal(size=(1, 2, 4, 5)).astype(np.float32), rng.normal(size=(1, 2, 2))
     data = mx.nd.array(heatmaps)
     data.attach_grad()
     with autograd.record():
-        value = (Integral(8, 3, window)(data) * mx.nd.array(weights)).sum()
+        value = (Integral(8, 3, window, debiased)(data) * mx.nd.array(weights)).sum()
     value.backward()
     expected = np.zeros(heatmaps.shape)
     for index in np.ndindex(heatmaps.shape):

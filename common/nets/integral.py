@@ -3,6 +3,8 @@ from mxnet import gluon
 
 from common import grid
 
+TINY = 1e-9                                   # of the maximum's weight, in every cell: no map is without any
+
 
 class Integral(gluon.HybridBlock):
     """Heat maps (B, K, H, W), any H and W -> joints (B, K, 2), x and y in input pixels.
@@ -13,16 +15,24 @@ class Integral(gluon.HybridBlock):
 
     window: leave out the cells further than this from the maximum's row or column, as `decode.local_integral` does; 0
     for none (the paper's).
+
+    debiased: weigh a cell of height h by exp(beta h) - 1, and not at all below 0, instead of exp(beta h): cells without
+    a joint, whose height is 0 in a map trained on Gaussians, then draw no joint to the middle of the map. Softmax's
+    weights less the background's is the idea of Gu et al., "Removing the Bias of Integral Pose Regression" (ICCV 2021).
+    A map that is nowhere above 0 gives its middle.
     """
 
-    def __init__(self, stride, beta=1.0, window=0, **kwargs):
+    def __init__(self, stride, beta=1.0, window=0, debiased=False, **kwargs):
         super().__init__(**kwargs)
-        self._stride, self._beta, self._window = stride, beta, window
+        self._stride, self._beta, self._window, self._debiased = stride, beta, window, debiased
 
     def hybrid_forward(self, F, heatmaps):
         logits = heatmaps * self._beta
         highest = F.BlockGrad(F.max(logits, axis=(2, 3), keepdims=True))       # softmax does not depend on a shift
         mass = F.exp(F.broadcast_sub(logits, highest))
+        if self._debiased:
+            background = F.exp(-F.relu(highest))                               # of a cell of height 0
+            mass = F.relu(F.broadcast_sub(mass, background)) + TINY
         if self._window:
             mass = F.broadcast_mul(mass, self._near_maximum(F, F.max(mass, axis=3)).expand_dims(3))
             mass = F.broadcast_mul(mass, self._near_maximum(F, F.max(mass, axis=2)).expand_dims(2))

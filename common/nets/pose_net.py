@@ -19,7 +19,8 @@ class HeatmapNet(gluon.HybridBlock):
     share conv1 to conv3; each has its own conv4, conv5 and head, and sees the heat maps of the stage before.
     """
 
-    def __init__(self, backbone, joints, deconvolutions=2, stages=1, beta=1.0, freeze_bn=False, **kwargs):
+    def __init__(self, backbone, joints, deconvolutions=2, stages=1, beta=1.0, freeze_bn=False, debiased=False,
+                 **kwargs):
         super().__init__(**kwargs)
         self.stride = grid.stride(deconvolutions)
         self.stem = Stem(resnet(backbone, 'stem_', freeze_bn))
@@ -28,7 +29,7 @@ class HeatmapNet(gluon.HybridBlock):
         for stage in range(stages):
             self.trunks.add(Trunk(resnet(backbone, f'stage{stage}_', freeze_bn)))
             self.heads.add(HeatmapHead(joints, deconvolutions, freeze_bn, prefix=f'head{stage}_'))
-        self.integral = Integral(self.stride, beta)
+        self.integral = Integral(self.stride, beta, debiased=debiased)
 
     def hybrid_forward(self, F, images):
         features = self.stem(images)
@@ -62,4 +63,4 @@ def build(cfg, joints):
     n, freeze_bn = cfg.network, cfg.train.freeze_bn
     if n.head == 'regression':
         return RegressionNet(n.backbone, joints, cfg.input.size, freeze_bn)
-    return HeatmapNet(n.backbone, joints, n.deconvolutions, n.stages, n.beta, freeze_bn)
+    return HeatmapNet(n.backbone, joints, n.deconvolutions, n.stages, n.beta, freeze_bn, n.debiased)
