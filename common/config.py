@@ -12,8 +12,8 @@ import yaml
 from easydict import EasyDict
 
 from common import files, grid
-from common.checks import is_name
 from common.errors import InputError
+from common.guard.checks import is_name
 
 MOST_BYTES = 1 << 16                          # of a file
 JOINTS = {'mpii': 16, 'coco': 17}             # of a person, by data.set

@@ -6,12 +6,13 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
-from common import checkpoint, config, files, results
-from common.crop import Augmentation
+from common import config, files, results
+from common.data.crop import Augmentation
+from common.data.loader import Loader
 from common.errors import InputError
-from common.loader import Loader
 from common.nets import pose_net
-from common.onnx_net import OnnxNet
+from common.predict.onnx_net import OnnxNet
+from common.weights import checkpoint
 
 
 def network(cfg, joints, contexts):

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from common import config, files
-from common.checks import check_record, is_list, is_number, is_object, is_text
 from common.errors import InputError
+from common.guard.checks import check_record, is_list, is_number, is_object, is_text
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = ROOT / 'experiments'

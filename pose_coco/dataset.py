@@ -4,7 +4,7 @@ from collections import Counter, namedtuple
 
 import numpy as np
 
-from common.crop import Sample, fit
+from common.data.crop import Sample, fit
 from common.errors import InputError
 from pose_coco.layout import PERSON, read_detections, read_split
 from pose_coco.nms import by_image, suppress

@@ -17,7 +17,7 @@ from pathlib import Path
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common import checkpoint, experiment, files, options, runtime, store      # before MXNet: it sets the threads
+import common  # noqa: F401  before MXNet: it sets the threads
 
 import mxnet as mx
 import numpy as np
@@ -27,9 +27,12 @@ from gluoncv.utils.bbox import bbox_xyxy_to_xywh
 from mxnet import gluon
 from tqdm import tqdm
 
-from common.cli import run
+from common import experiment, files, runtime
+from common.data.images import read_image
 from common.errors import InputError
-from common.images import read_image
+from common.programs import options
+from common.programs.cli import run
+from common.weights import checkpoint, store
 from pose_coco import detector
 from pose_coco.layout import PERSON, annotation_files, read_split, write_results
 

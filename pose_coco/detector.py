@@ -16,8 +16,8 @@ from gluoncv.model_zoo.xception import Xception65
 from mxnet import init
 from mxnet.gluon import nn
 
-from common import checkpoint
 from common.errors import InputError
+from common.weights import checkpoint
 
 CLASSES = ('person',)
 STRIDE = 16

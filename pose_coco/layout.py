@@ -10,9 +10,9 @@ Keypoints are indices of pixels counted from 0, so they are this project's coord
 import json
 from pathlib import Path
 
-from common.checks import check_record, check_records, is_name, is_number
 from common.errors import InputError
 from common.files import read_json, write_text
+from common.guard.checks import check_record, check_records, is_name, is_number
 from pose_coco.skeleton import JOINTS
 
 PERSON = 1                                    # the category's id

@@ -13,10 +13,12 @@ from pathlib import Path
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common import experiment, files, options, results, runtime, visualise
-from common.cli import run
+from common import experiment, files, results, runtime
 from common.errors import InputError
-from common.inference import predict
+from common.predict import visualise
+from common.predict.inference import predict
+from common.programs import options
+from common.programs.cli import run
 from pose_coco import paper
 from pose_coco.ap import COLUMNS, average_precision, format_table
 from pose_coco.dataset import load_people

@@ -22,7 +22,7 @@ from pathlib import Path
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common import checkpoint, experiment, files, options, runtime, store      # before MXNet: it sets the threads
+import common  # noqa: F401  before MXNet: it sets the threads
 
 import mxnet as mx
 import numpy as np
@@ -33,10 +33,13 @@ from gluoncv.utils.bbox import bbox_xywh_to_xyxy
 from mxnet import gluon
 from tqdm import tqdm
 
-from common.cli import run
+from common import experiment, files, runtime
 from common.errors import InputError
-from common.trainer import STATE, optimizer
-from common.workers import Statistics
+from common.programs import options
+from common.programs.cli import run
+from common.train.trainer import STATE, optimizer
+from common.train.workers import Statistics
+from common.weights import checkpoint, store
 from pose_coco import detector
 from pose_coco.detect import read_rgb
 from pose_coco.layout import read_split

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.crop import Sample, fit
+from common.data.crop import Sample, fit
 from common.errors import InputError
 from pose_mpii.layout import annotation_file, ground_truth_file, read_ground_truth, read_split
 from pose_mpii.skeleton import JOINTS

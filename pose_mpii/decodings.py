@@ -21,10 +21,12 @@ if not __package__:                           # run as a file: make the project'
 import numpy as np
 from tqdm import tqdm
 
-from common import experiment, files, inference, options, runtime
-from common.cli import run
-from common.decode import HEATMAP_DECODINGS
+from common import experiment, files, runtime
 from common.errors import InputError
+from common.predict import inference
+from common.predict.decode import HEATMAP_DECODINGS
+from common.programs import options
+from common.programs.cli import run
 from common.results import markdown
 from pose_mpii.dataset import load_samples, load_truth
 from pose_mpii.layout import split_files

@@ -25,11 +25,13 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from common import experiment, files, grid, inference, options, results, runtime, visualise
-from common.cli import run
-from common.crop import crop_matrix, fit, invert
+from common import experiment, files, grid, results, runtime
+from common.data.crop import crop_matrix, fit, invert
+from common.data.images import SUFFIXES, find_photographs, read_image
 from common.errors import InputError
-from common.images import SUFFIXES, find_photographs, read_image
+from common.predict import inference, visualise
+from common.programs import options
+from common.programs.cli import run
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS, LIMBS, PELVIS, SIDES, THORAX
 
 # A bad video is reported once, by an InputError.

@@ -12,8 +12,8 @@ from pathlib import Path
 if not __package__:                       # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common.cli import run
 from common.files import check_outputs, write_json
+from common.programs.cli import run
 from pose_mpii.layout import ground_truth_file, read_ground_truth, read_predictions
 from pose_mpii.pckh import format_table, pckh
 

@@ -16,10 +16,12 @@ if not __package__:                           # run as a file: make the project'
 
 import numpy as np
 
-from common import config, experiment, files, inference, options, runtime, visualise
-from common.cli import run
-from common.crop import crop_matrix, crop_sample
+from common import config, experiment, files, runtime
+from common.data.crop import crop_matrix, crop_sample
 from common.errors import InputError
+from common.predict import inference, visualise
+from common.programs import options
+from common.programs.cli import run
 from pose_mpii.dataset import load_samples
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS, SIDES
 

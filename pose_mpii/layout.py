@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat, savemat
 
-from common.checks import check_records, is_name, is_number
 from common.errors import InputError
 from common.files import read_bytes, read_json, replacing, write_json, write_text
-from pose_mpii import matlab
+from common.guard import matlab
+from common.guard.checks import check_records, is_name, is_number
 from pose_mpii.pckh import counted
 from pose_mpii.skeleton import JOINTS, SHORT_NAMES
 

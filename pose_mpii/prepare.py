@@ -28,9 +28,9 @@ if not __package__:                       # run as a file: make the project's ro
 
 import numpy as np
 
-from common.cli import run
 from common.errors import InputError
 from common.files import make_folder
+from common.programs.cli import run
 from pose_mpii.layout import ground_truth_file, write_ground_truth, write_split
 from pose_mpii.lsp import read_lsp
 from pose_mpii.release import read_release

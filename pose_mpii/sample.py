@@ -17,9 +17,9 @@ import numpy as np
 if not __package__:                       # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common.cli import run
 from common.errors import InputError
 from common.files import make_folder, read_json, write_json
+from common.programs.cli import run
 from pose_mpii.drawing import scene
 from pose_mpii.layout import annotation_file, ground_truth_file, write_ground_truth, write_split
 from pose_mpii.skeleton import HEAD, NECK

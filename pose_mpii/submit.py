@@ -20,9 +20,9 @@ if not __package__:                       # run as a file: make the project's ro
 
 import numpy as np
 
-from common.cli import run
 from common.errors import InputError
 from common.files import check_outputs
+from common.programs.cli import run
 from pose_mpii.layout import annotation_file, read_mat, read_predictions, read_split, save_mat
 
 POINT = [('x', float), ('y', float), ('id', float)]       # MATLAB's numbers are doubles, ids too

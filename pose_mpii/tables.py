@@ -2,9 +2,11 @@
 from functools import lru_cache
 from pathlib import Path
 
-from common import complexity, config, files, results, visualise
-from common.checks import check_record, is_list, is_number, is_number_or_null, is_object, is_text
-from common.decode import HEATMAP_DECODINGS
+from common import config, files, results
+from common.deploy import complexity
+from common.guard.checks import check_record, is_list, is_number, is_number_or_null, is_object, is_text
+from common.predict import visualise
+from common.predict.decode import HEATMAP_DECODINGS
 from common.results import NOT_RUN, markdown
 from pose_mpii import decodings, heatmaps, paper
 from pose_mpii.pckh import ALPHAS, GROUPS, METRICS

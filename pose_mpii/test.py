@@ -11,10 +11,12 @@ from pathlib import Path
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common import experiment, files, options, results, runtime, visualise
-from common.cli import run
+from common import experiment, files, results, runtime
 from common.errors import InputError
-from common.inference import predict
+from common.predict import visualise
+from common.predict.inference import predict
+from common.programs import options
+from common.programs.cli import run
 from pose_mpii import paper
 from pose_mpii.dataset import load_samples, load_truth
 from pose_mpii.layout import prediction_suffix, save_predictions, split_files

@@ -11,8 +11,10 @@ from pathlib import Path
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common import experiment, options, phases
-from common.cli import run
+from common import experiment
+from common.programs import options
+from common.programs.cli import run
+from common.train import phases
 from pose_mpii.dataset import load_samples, load_truth
 from pose_mpii.pckh import METRICS
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS

@@ -16,8 +16,9 @@ if not __package__:                           # run as a file: make the project'
 
 import pose_coco.tables
 import pose_mpii.tables
-from common import files, options, results
-from common.cli import run
+from common import files, results
+from common.programs import options
+from common.programs.cli import run
 
 RESULTS = results.ROOT / 'results'
 TABLES = 'tables.md'

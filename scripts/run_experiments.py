@@ -15,9 +15,11 @@ if not __package__:                           # run as a file: make the project'
 
 import pose_coco.train
 import pose_mpii.train
-from common import config, experiment, files, options, phases, results, trainer
-from common.cli import run
+from common import config, experiment, files, results
 from common.errors import InputError
+from common.programs import options
+from common.programs.cli import run
+from common.train import phases, trainer
 
 PROGRAMS = {'mpii': pose_mpii.train.main, 'coco': pose_coco.train.main}
 KEPT = (phases.CONFIG, trainer.LOG, results.TRAINING, results.TEST)       # in this order: the last one ends it

@@ -16,8 +16,8 @@ if not __package__:                           # run as a file: make the project'
     sys.path[0] = str(ROOT)
 
 from common import config
-from common.cli import run
 from common.errors import InputError
+from common.programs.cli import run
 from common.runtime import available_cores
 
 SSH = ('ssh', '-tt', '-o', 'BatchMode=yes', '-o', 'ServerAliveInterval=10', '-o', 'ServerAliveCountMax=3')

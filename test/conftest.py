@@ -12,7 +12,7 @@ import pytest
 if 'PYTEST_XDIST_WORKER' in os.environ:        # several processes run tests: one thread each
     os.environ.setdefault('OMP_NUM_THREADS', '1')
 
-import common                                 # before the tests import MXNet: it sets the threads
+import common  # before the tests import MXNet: it sets the threads
 from common import runtime
 from pose_coco import skeleton as coco_skeleton
 from pose_mpii import skeleton as mpii_skeleton
@@ -54,7 +54,8 @@ def params(experiments, tmp_path_factory):
     """Networks for 64 x 64 pixels with random parameters: {'h1': .params, 'r1': .params}."""
     import mxnet as mx
 
-    from common import checkpoint, config, experiment
+    from common import config, experiment
+    from common.weights import checkpoint
     folder = tmp_path_factory.mktemp('params')
     runtime.seed_everything(0)                # the same whichever tests ran before
     paths = {name: folder / f'{name}.params' for name in ('h1', 'r1')}

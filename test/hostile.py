@@ -16,18 +16,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import common                                 # before MXNet: it sets the threads
-
 import cv2
 import mxnet as mx
 import numpy as np
 import yaml
 from scipy.io import savemat
 
-from common import checkpoint, config
-from common.crop import crop_matrix, crop_sample
+import common  # before MXNet: it sets the threads
+from common import config
+from common.data.crop import crop_matrix, crop_sample
+from common.data.images import read_crop
 from common.errors import InputError
-from common.images import read_crop
+from common.weights import checkpoint
 from pose_coco.dataset import load_people
 from pose_coco.layout import read_images, read_results
 from pose_coco.skeleton import JOINTS as COCO_JOINTS

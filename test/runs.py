@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common import checkpoint
+from common.weights import checkpoint
 from pose_mpii import train
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -7,9 +7,10 @@ import sys
 import mxnet as mx
 import pytest
 
-from common import checkpoint, complexity
-from common.cli import run
+from common.deploy import complexity
 from common.errors import InputError
+from common.programs.cli import run
+from common.weights import checkpoint
 from pose_coco import detect
 from pose_coco import evaluate as coco_evaluate
 from pose_coco import test as coco_test

@@ -10,6 +10,7 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parent / 'benchmark'))
 
 import compare
+
 from common.errors import InputError
 
 SPEED = compare.Row('speed', 'a step', 'images/s', '>= 1.5', {'batch': 8}, {'A': {}, 'B': {}})

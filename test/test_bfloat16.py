@@ -4,15 +4,17 @@ import re
 import mxnet as mx
 import numpy as np
 import pytest
+from runs import ROOT, SMALL, assert_same_run, experiment_file, folder, run
 
-from common import bfloat16, checkpoint, config, experiment, runtime
+from common import config, experiment, runtime
 from common.errors import InputError
-from common.losses import LossGraph, PoseLoss
-from common.trainer import loss_graph, optimizer, train_step
+from common.nets import bfloat16
+from common.nets.losses import LossGraph, PoseLoss
+from common.train.trainer import loss_graph, optimizer, train_step
+from common.weights import checkpoint
 from pose_mpii import train
 from pose_mpii.skeleton import JOINTS
 from pose_mpii.train import training_loader
-from runs import ROOT, SMALL, assert_same_run, experiment_file, folder, run
 
 METHODS = ('h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar')
 BFLOAT16 = ['--set', 'train.dtype=bfloat16']

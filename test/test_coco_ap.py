@@ -7,17 +7,16 @@ import sys
 
 import numpy as np
 import pytest
+from coco_set import SIZE, box, error_of, result, small_set, write
 
-from common.crop import crop_matrix, invert, transform_points
-from common.decode import decode
+from common.data.crop import crop_matrix, invert, transform_points
 from common.grid import to_cells
+from common.predict.decode import decode
 from pose_coco import evaluate, paper
 from pose_coco.ap import COLUMNS, average_precision, format_table
 from pose_coco.dataset import load_people
 from pose_coco.layout import annotation_file, results_file, write_results
 from pose_coco.results import to_records
-from coco_set import SIZE, box, error_of, result, small_set, write
-
 
 # --- from joints to AP ---------------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """COCO's files of annotations and results: read, written, and what is said of unusable ones."""
 import pytest
+from coco_set import CATEGORY, error_of, result, small_set, write
 
 from pose_coco.layout import read_annotations, read_results, read_split, write_results
-from coco_set import CATEGORY, error_of, result, small_set, write
 
 
 def test_results_survive_a_round_trip(tmp_path):

@@ -3,14 +3,13 @@ import json
 
 import numpy as np
 import pytest
+from coco_set import CATEGORY, SIZE, box, detections, error_of, keypoints_at, result, small_set, write
 
-from common.crop import crop_matrix, crop_sample, transform_points
-from common.loader import Loader
+from common.data.crop import crop_matrix, crop_sample, transform_points
+from common.data.loader import Loader
 from pose_coco.dataset import box_nms, iou, load_people, person_box
 from pose_coco.layout import annotation_file, image_folder
 from pose_coco.skeleton import FLIP_PAIRS, JOINTS, LIMBS, SIDES
-from coco_set import CATEGORY, SIZE, box, detections, error_of, keypoints_at, result, small_set, write
-
 
 # --- joints --------------------------------------------------------------------------------------------------------
 

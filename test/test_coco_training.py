@@ -9,15 +9,17 @@ import cv2
 import mxnet as mx
 import numpy as np
 import pytest
+from runs import assert_same_run
 
-from common import checkpoint, config, decode, experiment, results
+from common import config, experiment, results
 from common.errors import InputError
+from common.predict import decode
+from common.weights import checkpoint
 from pose_coco import evaluate, test, train
 from pose_coco.ap import COLUMNS
 from pose_coco.dataset import load_people
 from pose_coco.layout import annotation_file, read_images, read_results
 from pose_coco.skeleton import JOINTS
-from runs import assert_same_run
 
 SMALL = ('input.size=[64, 64]', 'train.batch_size=8', 'train.drops=[1]', 'test.batch_size=5')
 

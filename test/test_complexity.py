@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from common import complexity, config
+from common import config
+from common.deploy import complexity
 
 PAPER = [('Table 3 d', [], 6.2), ('Table 3 c', ['network.deconvolutions=3'], 7.3),
          ('Table 3 b', ['input.size=[128, 128]'], 1.5),

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.crop import Augmentation, Sample, crop_matrix, crop_sample, draw, invert, transform_points
+from common.data.crop import Augmentation, Sample, crop_matrix, crop_sample, draw, invert, transform_points
+from common.data.images import read_crop, read_image
 from common.errors import InputError
-from common.images import read_crop, read_image
 
 VIEWS = [(0, 1, False), (0, 1, True), (30, 1, False), (-17.3, 1.2, True), (180, 0.75, False)]
 

@@ -4,7 +4,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from common import decode, grid
+from common import grid
+from common.predict import decode
 
 METHODS = decode.HEATMAP_DECODINGS
 PAIRS = ((0, 3), (1, 2))                       # of five joints

@@ -8,17 +8,18 @@ import mxnet as mx
 import numpy as np
 import pytest
 from PIL import Image
+from runs import full_disk
 
-from common import config, experiment, grid, inference
-from common.cli import run
-from common.crop import crop_matrix, invert
+from common import config, experiment, grid
+from common.data.crop import crop_matrix, invert
+from common.data.images import read_crop
+from common.data.loader import Loader
 from common.errors import InputError
-from common.images import read_crop
-from common.loader import Loader
+from common.predict import inference
+from common.programs.cli import run
 from pose_mpii import demo
 from pose_mpii.dataset import load_samples
 from pose_mpii.skeleton import FLIP_PAIRS, JOINTS
-from runs import full_disk
 
 TINY = ('input.size=[64, 64]',)
 

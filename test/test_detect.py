@@ -12,8 +12,9 @@ from gluoncv.model_zoo import model_store
 from gluoncv.model_zoo.xception import Block, SeparableConv2d
 from mxnet.gluon import nn
 
-from common import checkpoint, files, store
+from common import files
 from common.errors import InputError
+from common.weights import checkpoint, store
 from pose_coco import detect, detector, layout, train_detector
 from pose_coco.dataset import load_people
 

@@ -9,8 +9,9 @@ import time
 import numpy as np
 import pytest
 
-from common import checkpoint, runtime
+from common import runtime
 from common.errors import InputError
+from common.weights import checkpoint
 
 SETS = ('input.size=[64, 64]', 'network.deconvolutions=3', 'train.freeze_bn=true', 'train.drops=[1]',
         'train.rates=[1e-6, 1e-7]')           # Adam turns rounding of a gradient near 0 into a step of this size

@@ -5,8 +5,10 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from common import complexity, config, experiment, inference, runtime
-from common.trainer import loss_graph, optimizer, train_step
+from common import config, experiment, runtime
+from common.deploy import complexity
+from common.predict import inference
+from common.train.trainer import loss_graph, optimizer, train_step
 from pose_coco import train as coco
 from pose_mpii import train as mpii
 

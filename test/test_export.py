@@ -9,12 +9,15 @@ import onnx
 import onnxruntime
 import pytest
 
-from common import checkpoint, config, experiment, export, inference, onnx_graph, onnx_net, runtime
-from common.cli import run
-from common.crop import crop_matrix, invert
+from common import config, experiment, runtime
+from common.data.crop import crop_matrix, invert
+from common.data.images import read_crop
+from common.deploy import export, onnx_graph
+from common.deploy.quantize import shown, shown_whole, spread
 from common.errors import InputError
-from common.images import read_crop
-from common.quantize import shown, shown_whole, spread
+from common.predict import inference, onnx_net
+from common.programs.cli import run
+from common.weights import checkpoint
 from pose_coco import test as coco_test
 from pose_mpii import demo
 from pose_mpii import test as mpii_test

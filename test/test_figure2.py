@@ -3,7 +3,7 @@ import cv2
 import numpy as np
 import pytest
 
-from common.crop import crop_matrix, transform_points
+from common.data.crop import crop_matrix, transform_points
 from common.errors import InputError
 from pose_mpii import heatmaps
 from pose_mpii.dataset import load_samples

@@ -2,10 +2,10 @@
 import os
 
 import pytest
+from runs import full_disk
 
 from common.errors import InputError
 from common.files import check_outputs, locked, make_folder, read_json, replacing, write_json, write_text
-from runs import full_disk
 
 
 def fails(function, *arguments):
@@ -64,7 +64,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
 def test_a_full_disk_leaves_the_old_network(tmp_path, lacking):
     from mxnet.gluon import nn
 
-    from common.checkpoint import save_parameters
+    from common.weights.checkpoint import save_parameters
     path, net = tmp_path / 'best.params', nn.Dense(100, in_units=300)
     net.initialize()
     save_parameters(net, path)

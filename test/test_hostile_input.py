@@ -6,15 +6,17 @@ import subprocess
 import sys
 
 import cv2
+import hostile
 import mxnet as mx
 import numpy as np
 import pytest
 from scipy import sparse
 from scipy.io import loadmat, savemat
 
-import hostile
-from common import config, images, params
+from common import config
+from common.data import images
 from common.errors import InputError
+from common.guard import params
 from pose_mpii import layout
 
 SHORT, LONG = 20, 200                         # mutations of each kind

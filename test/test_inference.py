@@ -3,9 +3,11 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from common import checkpoint, config, experiment, inference
-from common.crop import mirrored_order
-from common.loader import Loader
+from common import config, experiment
+from common.data.crop import mirrored_order
+from common.data.loader import Loader
+from common.predict import inference
+from common.weights import checkpoint
 from pose_mpii import test as program
 from pose_mpii.dataset import load_samples
 from pose_mpii.layout import ground_truth_file, read_ground_truth

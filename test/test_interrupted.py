@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runs import arguments, assert_same_run, folder, run
 
-from common import checkpoint, trainer
 from common.errors import InputError, Terminated
+from common.train import trainer
+from common.weights import checkpoint
 from pose_mpii import train
 from pose_mpii.dataset import load_samples
-from runs import arguments, assert_same_run, folder, run
 
 
 @pytest.fixture(scope='module')

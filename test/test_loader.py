@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from common.crop import Augmentation, Sample, crop_matrix, transform_points
+from common.data.crop import Augmentation, Sample, crop_matrix, transform_points
+from common.data.loader import Loader
 from common.errors import InputError
-from common.loader import Loader
 
 SIZE = (32, 24)
 AUGMENT = Augmentation(rotation=30, scale=0.25, flip=True, flip_pairs=((0, 1),))

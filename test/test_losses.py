@@ -6,8 +6,8 @@ from easydict import EasyDict
 from mxnet import autograd
 
 from common import grid
-from common.decode import local_integral
-from common.losses import BinaryLoss, GaussianLoss, PoseLoss, SoftmaxLoss
+from common.nets.losses import BinaryLoss, GaussianLoss, PoseLoss, SoftmaxLoss
+from common.predict.decode import local_integral
 
 B, K, H, W, STRIDE = 2, 3, 6, 8, 8
 

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
+from runs import arguments, folder
 
 from pose_mpii.sample import write_sample
-from runs import arguments, folder
 
 
 def peak(process):

@@ -5,9 +5,10 @@ import pytest
 from gluoncv import model_zoo
 from mxnet import autograd
 
-from common import checkpoint, config, experiment
+from common import config, experiment
 from common.errors import InputError
 from common.nets import pose_net
+from common.weights import checkpoint
 
 CPU = [mx.cpu()]
 H1 = 'experiments/cpu/mpii/table2/h1.yaml'

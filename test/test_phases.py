@@ -7,13 +7,15 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 import pytest
+from runs import SMALL, arguments, experiment_file, folder, run
 
-from common import bfloat16, checkpoint, config, experiment, files, results
+from common import config, experiment, files, results
 from common.errors import InputError
+from common.nets import bfloat16
+from common.weights import checkpoint
 from pose_mpii import train
 from pose_mpii.skeleton import JOINTS
 from pose_mpii.train import training_loader
-from runs import SMALL, arguments, experiment_file, folder, run
 
 
 def test_i1_trains_its_h1_first_and_leaves_what_a_user_looks_for(tiny_data, tmp_path, capsys):

@@ -3,8 +3,9 @@ import cv2
 import numpy as np
 import pytest
 
-from common import grid, visualise
+from common import grid
 from common.errors import InputError
+from common.predict import visualise
 from pose_mpii import demo
 from pose_mpii.skeleton import JOINTS, LIMBS, SIDES
 

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from gluoncv import model_zoo
 
-from common import checkpoint, config, experiment, phases
+from common import config, experiment
 from common.errors import InputError
 from common.nets import backbone, pose_net
+from common.train import phases
+from common.weights import checkpoint
 
 CPU = [mx.cpu()]
 H1 = 'experiments/cpu/mpii/table2/h1.yaml'

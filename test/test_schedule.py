@@ -1,7 +1,7 @@
 """The learning rate: dropped when validation saturates or at fixed epochs, and the same after a restart."""
 import pytest
 
-from common.schedule import Schedule
+from common.train.schedule import Schedule
 
 # Patience 2. Epochs 4 and 5 are no better than 3: drop. 6 is the best; 7 and 8 are not better: the end.
 SCORES = [10, 30, 40, 40, 39, 50, 50, 49]

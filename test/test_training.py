@@ -4,14 +4,15 @@ from itertools import islice, repeat
 import mxnet as mx
 import numpy as np
 import pytest
+from runs import SMALL, experiment_file
 
-from common import checkpoint, config, experiment, runtime
-from common.losses import PoseLoss
-from common.trainer import loss_graph, optimizer, train_step
-from common.workers import Statistics
+from common import config, experiment, runtime
+from common.nets.losses import PoseLoss
+from common.train.trainer import loss_graph, optimizer, train_step
+from common.train.workers import Statistics
+from common.weights import checkpoint
 from pose_mpii.skeleton import JOINTS
 from pose_mpii.train import training_loader
-from runs import SMALL, experiment_file
 
 METHODS = ('h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar')
 

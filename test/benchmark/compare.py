@@ -25,11 +25,12 @@ import numpy as np
 USERS_ENVIRONMENT = dict(os.environ)          # what the sides start from: not what `common` sets for MXNet
 sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 
-from common import config, files
-from common.cli import run
-from common.errors import InputError
-from common.runtime import available_cores
 from sides import Side
+
+from common import config, files
+from common.errors import InputError
+from common.programs.cli import run
+from common.runtime import available_cores
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ('torch', 'onnx', 'onnxscript', 'onnxruntime', 'openvino')

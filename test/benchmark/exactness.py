@@ -14,8 +14,10 @@ sys.path[0] = str(ROOT)
 
 import mxnet as mx
 
-from common import config, experiment, export, files, grid, options, results, runtime
-from common.cli import run
+from common import config, experiment, files, grid, results, runtime
+from common.deploy import export
+from common.programs import options
+from common.programs.cli import run
 from pose_mpii.dataset import load_samples, load_truth
 from pose_mpii.pckh import METRICS
 from pose_mpii.skeleton import JOINTS

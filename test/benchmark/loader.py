@@ -18,10 +18,10 @@ import numpy as np
 if not __package__:                       # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from common.cli import run
-from common.crop import Augmentation, Sample, crop_matrix, draw, invert
-from common.images import read_crop, read_image
-from common.loader import Loader
+from common.data.crop import Augmentation, Sample, crop_matrix, draw, invert
+from common.data.images import read_crop, read_image
+from common.data.loader import Loader
+from common.programs.cli import run
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[3] / 'shared' / 'data' / 'mpii_valid'
 PICTURES, SIZE, SIDE, JOINTS = 16, (256, 256), 750, 16

@@ -20,8 +20,9 @@ import compare
 import mxnet as mx
 from mxnet import profiler
 
-from common import complexity, files
-from common.cli import run
+from common import files
+from common.deploy import complexity
+from common.programs.cli import run
 
 CHANNELS, SIDE, BATCH = 256, 64, 8            # of the convolution that shows the machine's peak
 

@@ -10,19 +10,24 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-import common                                 # before MXNet: it sets the threads
+import common  # noqa: F401  before MXNet: it sets the threads
+
 import mxnet as mx
 import numpy as np
+from loader import MPII, make_samples
 from mxnet import autograd
+from sides import JOINTS, batch
 
-from common import checkpoint, config, experiment, export, inference, runtime, trainer
-from common.images import find_photographs
-from common.loader import Batch, Loader
+from common import config, experiment, runtime
+from common.data.images import find_photographs
+from common.data.loader import Batch, Loader
+from common.deploy import export
 from common.nets.integral import Integral
+from common.predict import inference
+from common.train import trainer
+from common.weights import checkpoint
 from pose_mpii.pckh import pckh
 from pose_mpii.sample import write_sample
-from loader import MPII, make_samples
-from sides import JOINTS, batch
 
 CONTEXTS = [mx.cpu()]
 PEOPLE = 2958                                 # of MPII's validation split

@@ -26,7 +26,7 @@ class Side:
     """
 
     def __init__(self, task, environment):
-        from common.errors import InputError   # not above: the peers' processes know nothing of `common`
+        from common.errors import InputError  # not above: the peers' processes know nothing of `common`
         self._error = InputError(f'{task["side"]}, {task["kind"]}: its process ended, see above')
         self._connection, other = Pipe()
         self._process = subprocess.Popen([sys.executable, __file__, str(other.fileno())], env=environment,

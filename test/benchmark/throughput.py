@@ -18,7 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(1, str(ROOT))
 
 import compare
-from common import config, experiment, files, runtime, trainer
+
+from common import config, experiment, files, runtime
+from common.train import trainer
 from pose_mpii.sample import write_sample
 from pose_mpii.skeleton import JOINTS
 from pose_mpii.train import training_loader

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(1, str(ROOT))
 
 import compare
+
 from common import files, runtime
 from pose_mpii.sample import write_sample
 

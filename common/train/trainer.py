@@ -9,12 +9,14 @@ from mxnet import autograd, gluon
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from common import bfloat16, checkpoint, files, runtime
+from common import files, runtime
 from common.errors import InputError, Terminated
-from common.losses import LossGraph, PoseLoss
-from common.schedule import Schedule
-from common.termination import Termination
-from common.workers import FirstWorker, Statistics, share_parameters
+from common.nets import bfloat16
+from common.nets.losses import LossGraph, PoseLoss
+from common.train.schedule import Schedule
+from common.train.termination import Termination
+from common.train.workers import FirstWorker, Statistics, share_parameters
+from common.weights import checkpoint
 
 STATE, BEST, LOG = 'last.state', 'best.params', 'log.jsonl'                # what `fit` writes into the folder of a run
 

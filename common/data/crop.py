@@ -11,7 +11,7 @@ from math import cos, radians, sin
 import cv2
 import numpy as np
 
-from common.images import read_crop
+from common.data.images import read_crop
 
 Sample = namedtuple('Sample', 'image box joints visible')
 Sample.__doc__ = """A person in an image: what a data set makes of an annotation record.

@@ -2,9 +2,10 @@
 import numpy as np
 from tqdm import tqdm
 
-from common import decode, runtime
-from common.crop import invert, transform_points
+from common import runtime
+from common.data.crop import invert, transform_points
 from common.nets.integral import TINY
+from common.predict import decode
 
 
 def decodings(cfg):

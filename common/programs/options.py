@@ -1,8 +1,9 @@
 """The command line that the programs of every data set share."""
 import argparse
 
-from common import config, files, visualise
+from common import config, files
 from common.errors import InputError
+from common.predict import visualise
 
 
 def parser(description):

@@ -12,7 +12,7 @@ from itertools import islice
 
 import numpy as np
 
-from common.crop import crop_matrix, crop_sample, draw
+from common.data.crop import crop_matrix, crop_sample, draw
 from common.errors import InputError
 from common.runtime import available_cores
 

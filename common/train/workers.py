@@ -3,7 +3,8 @@ from itertools import count
 
 import mxnet as mx
 
-from common import checkpoint, runtime
+from common import runtime
+from common.weights import checkpoint
 
 
 def share_parameters(trainer, store):

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from common import files
-from common.crop import crop_matrix, crop_sample, transform_points
+from common.data.crop import crop_matrix, crop_sample, transform_points
 from common.errors import InputError
 
 RIGHT, LEFT, MIDDLE = (255, 112, 67), (66, 165, 245), (255, 213, 79)            # RGB of a person's sides

@@ -19,8 +19,8 @@ from mxnet import autograd
 from mxnet.contrib import amp
 from mxnet.contrib.amp.lists import symbol_bf16
 
-from common import losses
 from common.errors import InputError
+from common.nets import losses
 
 CPUINFO = Path('/proc/cpuinfo')
 # MXNet's lists have deconvolutions among what is left in float32.

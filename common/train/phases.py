@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from common import bfloat16, checkpoint, config, experiment, files, results, runtime, store, trainer
+from common import config, experiment, files, results, runtime
 from common.errors import InputError
-from common.trainer import STATE
+from common.nets import bfloat16
+from common.train import trainer
+from common.train.trainer import STATE
+from common.weights import checkpoint, store
 
 # What a training leaves in its folder: at its start, and when it has finished.
 CONFIG, ABOUT, PICTURE = 'config.yaml', 'run.json', 'predictions.jpg'

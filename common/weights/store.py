@@ -3,7 +3,7 @@ from pathlib import Path
 
 from common.errors import InputError
 
-MODELS = Path(__file__).resolve().parents[1] / 'models'
+MODELS = Path(__file__).resolve().parents[2] / 'models'
 
 
 def fetch(name, option):
@@ -12,7 +12,7 @@ def fetch(name, option):
     That is the one in models/, or else one fetched once into GluonCV's cache (~/.mxnet/models). option: how the user
     gives a file instead, for the message.
     """
-    from gluoncv.model_zoo.model_store import get_model_file, short_hash       # takes seconds
+    from gluoncv.model_zoo.model_store import get_model_file, short_hash  # takes seconds
     try:
         file = f'{name}-{short_hash(name)}.params'
     except ValueError:

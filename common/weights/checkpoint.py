@@ -9,8 +9,10 @@ import json
 import mxnet as mx
 import numpy as np
 
-from common import files, params, released
+from common import files
 from common.errors import InputError
+from common.guard import params
+from common.weights import matching
 
 
 def parameters(net):
@@ -51,13 +53,13 @@ def read_arrays(path):
 
 
 def load_parameters(net, path, contexts, partly=False):
-    """Set the network's parameters from any `.params` file that holds them; returns a `released.Match`.
+    """Set the network's parameters from any `.params` file that holds them; returns a `matching.Match`.
 
     The state of a run is one, too: of its last epoch. All of them and nothing else has to be there, or with `partly`
-    enough for a start of training (`released.load`). InputError names the first that does not fit.
+    enough for a start of training (`matching.load`). InputError names the first that does not fit.
     """
     arrays = read_arrays(path)
-    return released.load(parameters(net), _of_state(arrays) or arrays, path, contexts, partly)
+    return matching.load(parameters(net), _of_state(arrays) or arrays, path, contexts, partly)
 
 
 def _of_state(arrays):
@@ -88,7 +90,7 @@ def load_state(path, net, trainer, contexts):
         history, begun, updates = (state[key] for key in ('history', 'begun', 'updates'))
     except (KeyError, ValueError, AttributeError, TypeError, RecursionError):
         raise InputError(f'{path}: not the state of a run') from None
-    released.load(parameters(net), _of_state(arrays), path, contexts)
+    matching.load(parameters(net), _of_state(arrays), path, contexts)
     for name, parameter in statistics(net).items():
         copies = arrays.get(f'devices:{name}', ())
         if len(copies) == len(contexts):      # with another number of devices, all keep the first one's

@@ -13,9 +13,9 @@ import numpy as np
 import onnx
 
 from common import files
-from common.crop import crop_matrix, invert
+from common.data.crop import crop_matrix, invert
+from common.data.images import image_head, read_crop
 from common.errors import InputError
-from common.images import image_head, read_crop
 
 MOST = 200                                    # photographs to calibrate on
 OPERATORS = ('Conv', 'Relu', 'Add', 'MaxPool', 'Concat', 'DepthToSpace')
@@ -28,7 +28,7 @@ def quantize(model, path, photographs, size):
     whole; the range of a tensor is what it was for these. One that cannot be read is left out with a warning;
     InputError where none is left.
     """
-    from onnxruntime import quantization      # takes seconds
+    from onnxruntime import quantization  # takes seconds
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(quantization.CalibrationDataReader):

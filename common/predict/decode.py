@@ -2,7 +2,7 @@
 import numpy as np
 
 from common import grid
-from common.crop import mirrored_order
+from common.data.crop import mirrored_order
 
 HEATMAP_DECODINGS = ('argmax', 'quarter', 'integral', 'local')
 

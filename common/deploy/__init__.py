@@ -1,0 +1,1 @@
+"""What other programs run: exports, and what they cost."""

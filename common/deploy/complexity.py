@@ -1,0 +1,76 @@
+"""Parameters and multiply-accumulates of a configured network, counted from its graph.
+
+    python -m common.complexity --cfg experiments/mpii/table2/i1.yaml [--json FILE]
+
+What the paper's tables call FLOPs are multiply-accumulates of convolutions, deconvolutions and fully connected layers
+for one image (section 6.1); element-wise work is left out there, as here. The integral has none of these layers: its
+share is the number of its own element-wise operations, given beside the total.
+"""
+import json
+from math import prod
+
+import mxnet as mx
+
+from common import config, files
+from common.nets import pose_net
+from common.programs import options
+from common.programs.cli import run
+
+
+def count(cfg, joints):
+    """{'parameters', 'multiply_accumulates', 'integral_operations'} of a configuration's network, whole numbers."""
+    net = pose_net.build(cfg, joints)
+    data = mx.sym.var('data', dtype='uint8')
+    heatmaps, regressed = net(data)
+    width, height = cfg.input.size
+    whole = _nodes(mx.sym.Group(heatmaps + regressed), (1, height, width, 3))
+    before_integral = _nodes(mx.sym.Group(heatmaps), (1, height, width, 3)) if heatmaps else whole
+    weights = [node for node in whole if node['op'] == 'null' and node['name'] != 'data']
+    return {'parameters': sum(prod(node['shape']) for node in weights if 'running' not in node['name']),
+            'multiply_accumulates': sum(map(_multiply_accumulates, whole)),
+            'integral_operations': _elements(whole) - _elements(before_integral)}
+
+
+def _nodes(symbol, shape):
+    """The graph's nodes as dicts: op, name, attrs, shape (of the output) and inputs (their nodes)."""
+    internals = symbol.get_internals()
+    shapes = dict(zip(internals.list_outputs(), internals.infer_shape(data=shape)[1]))
+    nodes = json.loads(symbol.tojson())['nodes']
+    for node in nodes:
+        names = (node['name'] + suffix for suffix in ('', '_output', '_output0'))      # a variable; one output; several
+        node['shape'] = next(shapes[name] for name in names if name in shapes)
+        node['inputs'] = [nodes[source] for source, *_ in node['inputs']]
+    return nodes
+
+
+def _multiply_accumulates(node):
+    """A weight meets every output element of a convolution or dense layer, every input element of a deconvolution."""
+    if node['op'] not in ('Convolution', 'Deconvolution', 'FullyConnected'):
+        return 0
+    data, weight = node['inputs'][:2]
+    elements = data['shape'] if node['op'] == 'Deconvolution' else node['shape']
+    return prod(elements) * prod(weight['shape'][1:])
+
+
+def _elements(nodes):
+    """Elements that operators read, the constants of the graph left out."""
+    return sum(prod(source['shape']) for node in nodes for source in node['inputs'])
+
+
+def main(argv=None):
+    parser = options.parser(__doc__)
+    options.add_configuration(parser)
+    parser.add_argument('--json', metavar='FILE', help='write the counts')
+    args = parser.parse_args(argv)
+    files.check_outputs([args.json], [args.cfg])
+    cfg = config.load(args.cfg, args.overrides)
+    result = count(cfg, config.JOINTS[cfg.data.set])
+    print(f'{cfg.name}: {result["parameters"] / 1e6:.1f}M parameters, {result["multiply_accumulates"] / 1e9:.2f}G '
+          f'multiply-accumulates an image, and {result["integral_operations"] / 1e6:.2f}M element-wise operations in '
+          'the integral')
+    if args.json:
+        files.write_json(args.json, result)
+
+
+if __name__ == '__main__':
+    run(main)

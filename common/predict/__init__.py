@@ -1,0 +1,1 @@
+"""From trained networks to joints and pictures."""

@@ -1,0 +1,1 @@
+"""Training: the loop, its rate, devices and processes, the chain of phases."""

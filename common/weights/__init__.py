@@ -1,0 +1,1 @@
+"""Parameters on the disk: checkpoints, files of any naming, the model store."""
