@@ -1,5 +1,4 @@
-"""What both data sets share; it never imports `pose_mpii` or `pose_coco`."""
-from common.runtime import hide_pytorch, use_available_cores
+"""What all data sets share; it names none of them."""
+from common.runtime import use_available_cores
 
-use_available_cores()                         # before anything imports MXNet
-hide_pytorch()                                # before anything imports GluonCV or tensorboardX
+use_available_cores()                         # before anything imports MXNet, which reads it once

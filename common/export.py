@@ -1,6 +1,54 @@
-"""`python -m common.export`: `common/deploy/export.py`."""
-from common.deploy.export import main
+"""Write a trained network as what other programs run.
+
+    python -m common.export --cfg experiments/mpii/table2/i1.yaml --params output/mpii/table2/i1/best.params \\
+        --out DIR --onnx --int8 --images data/mpii/images
+
+Writes DIR/<name>-symbol.json and DIR/<name>-0000.params, which `mxnet.gluon.SymbolBlock.imports` reads in any language
+of MXNet; with --onnx DIR/<name>.onnx; with --int8 DIR/<name>-int8.onnx, in 8-bit integers, whose ranges are those met
+in up to 200 photographs of --images; with --float16 DIR/<name>-float16.params, of half the size, and DIR/<name>.yaml,
+which programs of this project take as --params and --cfg. <name> is the last part of the experiment's: i1.
+
+Both .onnx take `images`, uint8 (N, H, W, 3) in RGB, any N, and give `heatmaps` (N, K, H/s, W/s) and `joints` (N, K, 2)
+in input pixels; several stages are numbered from 1 (`joints1`); R1 has no heat maps. Programs of this project take
+them as --params.
+"""
+from pathlib import Path
+
+from common import config, files
+from common.data.images import find_photographs
+from common.deploy import onnx_graph
+from common.deploy.export import export
+from common.errors import InputError
+from common.predict import onnx_net
+from common.programs import options
 from common.programs.cli import run
+
+
+def main(argv=None):
+    parser = options.parser(__doc__)
+    options.add_configuration(parser)
+    parser.add_argument('--params', required=True, metavar='FILE', help='the network\'s .params')
+    parser.add_argument('--out', required=True, metavar='DIR', help='the folder for the files')
+    parser.add_argument('--onnx', action='store_true', help='write ONNX')
+    parser.add_argument('--int8', action='store_true', help='write ONNX in 8-bit integers')
+    parser.add_argument('--float16', action='store_true', help='write .params in half precision')
+    parser.add_argument('--images', metavar='FOLDER', help='photographs of people to calibrate --int8 on')
+    args = parser.parse_args(argv)
+    if args.int8 != bool(args.images):
+        raise InputError('--int8 and --images go together: integers are calibrated on a folder of photographs')
+    cfg = config.load(args.cfg, args.overrides)
+    photographs = find_photographs(Path(args.images)) if args.int8 else None
+    if args.onnx or args.int8:
+        onnx_graph.require()
+    if args.int8:
+        onnx_net.require()
+    base = Path(args.out) / Path(cfg.name).name
+    names = ['-symbol.json', '-0000.params', *['.onnx'] * args.onnx, *['-int8.onnx'] * args.int8,
+             *['-float16.params', '.yaml'] * args.float16]
+    files.check_outputs([f'{base}{name}' for name in names], [args.cfg, args.params])
+    written = export(cfg, args.params, base, args.onnx, photographs, args.float16)
+    print('\n'.join(f'{path} ({path.stat().st_size / 1e6:.1f} MB)' for path in written))
+
 
 if __name__ == '__main__':
     run(main)

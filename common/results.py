@@ -1,6 +1,7 @@
 """The JSON files that tests of networks leave, `test.json`, gathered for tables, and text made of them."""
 import os
 import re
+import subprocess
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def _is_configuration(value):
         is_good(value.get(section, {}).get(key)) for (section, key), is_good in _SHOWN.items())
 
 
-# What `experiment.provenance` writes into every one of them, as `checks.check_record` takes it, and COCO's boxes.
+# What `provenance` writes into every one of them, as `checks.check_record` takes it, and COCO's boxes.
 PROVENANCE = {
     'experiment': (is_text, 'its name'),
     'data': (is_text, 'the name of the data set'),
@@ -109,7 +110,18 @@ class Section:
     def results(self, cell):
         """All the results of a cell: of its seeds, and on every split."""
         cfg = self.configuration(cell)
-        return self._found.get(cfg.name, []) if cfg else []
+        return self._found.get(cfg.name if cfg else f'{self.family}/{cell}', [])
+
+    def methods(self, table, known=()):
+        """The methods that a table such as 'table2' has in this family: those of `known` in their order, then others.
+
+        They have a file below the family's experiments, or a result.
+        """
+        files = [path.stem for path in sorted((EXPERIMENTS / self.family / table).glob('*.yaml'))]
+        found = [name.rpartition('/')[2] for name in sorted(self._found) if name.rpartition('/')[0] ==
+                 f'{self.family}/{table}']
+        here = list(dict.fromkeys(files + found))
+        return [method for method in known if method in here] + [method for method in here if method not in known]
 
     def seeds(self, cell, split=None):
         """The results of a cell on a split, one a seed; None: those that its training chose its network by."""
@@ -194,3 +206,28 @@ def by_decoding(scores, keys):
 def markdown(header, rows):
     """A Markdown table of texts."""
     return '\n'.join('| ' + ' | '.join(row) + ' |' for row in [header, ['---'] * len(header), *rows]) + '\n'
+
+
+# --- where a result is from ----------------------------------------------------------------------------------------
+
+def data_name(folder):
+    """What a data set is called in results: its folder's own name."""
+    return Path(os.path.realpath(folder)).name
+
+
+def provenance(cfg, data, split):
+    """What makes a test's JSON say by itself where it is from (read by `collect`)."""
+    return {'experiment': cfg.name, 'data': data_name(data), 'split': split, 'commit': commit(),
+            'seed': cfg.train.seed, 'config': config.sections(cfg)}
+
+
+def commit():
+    """The project's commit, with -dirty where files were changed since; None outside a git checkout of it."""
+    if not (ROOT / '.git').exists():
+        return None
+    try:
+        found = subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=40'], capture_output=True,
+                               text=True, cwd=ROOT)
+    except OSError:                           # no git here
+        return None
+    return found.stdout.strip() or None

@@ -54,13 +54,21 @@ def threads():
     return int(first) if first.isdigit() and int(first) else available_cores()
 
 
-def hide_pytorch():
-    """Let no library find PyTorch in this process, unless the program has imported it itself.
+def import_gluoncv():
+    """Import GluonCV, call before anything of it is imported.
 
-    GluonCV and tensorboardX import it where it is installed, which costs memory and a second OpenMP runtime, and
-    GluonCV then refuses to work beside its version 2.
+    It refuses to work beside PyTorch 2, which it imports wherever that is installed. So PyTorch is out of its sight
+    meanwhile, and afterwards what it was: the program can import and use it, before and after.
     """
-    sys.modules.setdefault('torch', None)
+    if 'gluoncv' in sys.modules:
+        return
+    torch = {'torch': sys.modules['torch']} if 'torch' in sys.modules else {}
+    sys.modules['torch'] = None
+    try:
+        import gluoncv  # noqa: F401
+    finally:
+        del sys.modules['torch']
+        sys.modules.update(torch)
 
 
 def contexts(gpus=None, cpus=None):

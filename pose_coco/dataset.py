@@ -1,22 +1,37 @@
-"""COCO's people as samples for `common`: from the annotations, or from the boxes of a person detector."""
+"""COCO as the programs of `common` know it: people of annotations or of a detector, how they are scored, the paper."""
 import sys
-from collections import Counter, namedtuple
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple, Optional
 
 import numpy as np
 
 from common.data.crop import Sample, fit
+from common.dataset import Dataset
 from common.errors import InputError
-from pose_coco.layout import PERSON, read_detections, read_split
+from pose_coco import paper
+from pose_coco.ap import COLUMNS, average_precision, format_table
+from pose_coco.layout import (PERSON, annotation_files, has_annotations, read_detections, read_split, results_file,
+                              write_results)
 from pose_coco.nms import by_image, suppress
-from pose_coco.skeleton import JOINTS
+from pose_coco.results import to_records
+from pose_coco.skeleton import JOINTS, SKELETON
 
 PADDING = 1.25                                # the box grows by this factor, as in Simple Baselines
 
-People = namedtuple('People', 'samples image_ids areas box_scores')
-People.__doc__ = """N people: what the network sees of them, and what results need beside it.
+ANNOTATED = 'annotated boxes'
 
-samples: N `common.crop.Sample`; image_ids: (N,) int64; areas: (N,) float64, of the samples' boxes in pixels^2, by
-which Simple Baselines and MMPose scale the OKS of two detections; box_scores: (N,) float64, 1 for annotated boxes."""
+
+class People(NamedTuple):
+    """N people: what the network sees of them, and what results need beside it."""
+
+    samples: list                             # N `data.crop.Sample`
+    image_ids: np.ndarray                     # (N,) int64
+    areas: np.ndarray                         # (N,) float64, of the samples' boxes in pixels^2, by which Simple
+                                              # Baselines and MMPose scale the OKS of two detections
+    box_scores: np.ndarray                    # (N,) float64, 1 for annotated boxes
+    truth: Optional[dict] = None              # `layout.read_split`, of an annotated split
+    about: dict = {'boxes': ANNOTATED}        # whose boxes they are
 
 
 def person_box(bbox, size):
@@ -116,3 +131,64 @@ def iou(boxes, others):
     end = np.minimum(boxes[..., :2] + boxes[..., 2:], others[..., :2] + others[..., 2:])
     common = np.maximum(end - start, 0).prod(axis=-1)
     return common / (boxes[..., 2:].prod(axis=-1) + others[..., 2:].prod(axis=-1) - common)
+
+
+# --- the data set --------------------------------------------------------------------------------------------------
+
+class Coco(Dataset):
+    """COCO, or any data in its layout (`layout`); AP decides."""
+
+    name, folder, layout, valid = 'coco', 'data/coco', "folder in COCO's layout", 'val2017'
+    skeleton, metrics, decides, scored = SKELETON, COLUMNS, 'AP', True
+    reference, paper = 'ResNet-101 at 256 x 256 on test-dev', paper.SCORES
+
+    def samples(self, source, size):
+        return load_people(source.data, source.split, size, **source.options).samples
+
+    def people(self, source, size):
+        truth = read_split(source.data, source.split) if has_annotations(source.data, source.split) else None
+        people = load_people(source.data, source.split, size, **source.options)
+        return people._replace(truth=truth, about={'boxes': _whose_boxes(**source.options)})
+
+    def files(self, source):
+        return [source.options.get('boxes'), *annotation_files(source.data, source.split)]
+
+    def score(self, people, joints, scores):
+        return average_precision(people.truth, to_records(people, joints, scores))
+
+    def table(self, result, paper=None):
+        return format_table(result, paper)
+
+    def save(self, path, people, joints, scores):
+        records = to_records(people, joints, scores)
+        write_results(path, records)
+        print(f'{len(records)} poses in {path}')
+
+    def save_path(self, path, source, name):
+        """A .json, or in a folder the name that COCO's server wants."""
+        return path if Path(path).suffix == '.json' else results_file(path, source.split, name)
+
+    def add_source_options(self, parser):
+        parser.add_argument('--boxes', metavar='FILE', help="a detector's boxes in COCO's result format")
+        parser.add_argument('--box-score', type=float, default=0.0, metavar='S',
+                            help='use the boxes of at least this score (default: 0)')
+        parser.add_argument('--box-iou', type=float, default=1.0, metavar='IOU',
+                            help='of two boxes that overlap more than this, use the better one (default: 1, use both)')
+
+    def source_options(self, args):
+        for name, value, default in (('--box-score', args.box_score, 0), ('--box-iou', args.box_iou, 1)):
+            if not 0 <= value <= 1:
+                raise InputError(f'{name} {value:g}: expected a number from 0 to 1')
+            if value != default and not args.boxes:
+                raise InputError(f'{name} {value:g}: is of the boxes that --boxes names')
+        return {'boxes': args.boxes, 'score_threshold': args.box_score, 'iou_threshold': args.box_iou}
+
+
+def _whose_boxes(boxes=None, score_threshold=0.0, iou_threshold=1.0):
+    if not boxes:
+        return ANNOTATED
+    return (Path(boxes).name + f', score >= {score_threshold:g}' * (score_threshold > 0)
+            + f', IoU <= {iou_threshold:g}' * (iou_threshold < 1))
+
+
+COCO = Coco()

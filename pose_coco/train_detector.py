@@ -22,7 +22,9 @@ from pathlib import Path
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import common  # noqa: F401  before MXNet: it sets the threads
+from common.runtime import import_gluoncv    # before MXNet: it sets the threads
+
+import_gluoncv()
 
 import mxnet as mx
 import numpy as np
@@ -33,11 +35,12 @@ from gluoncv.utils.bbox import bbox_xywh_to_xyxy
 from mxnet import gluon
 from tqdm import tqdm
 
-from common import experiment, files, runtime
+from common import files, results, runtime
 from common.errors import InputError
 from common.programs import options
 from common.programs.cli import run
-from common.train.trainer import STATE, optimizer
+from common.train.run import STATE
+from common.train.trainer import optimizer
 from common.train.workers import Statistics
 from common.weights import checkpoint, store
 from pose_coco import detector
@@ -182,7 +185,7 @@ def main(argv=None):
     if not (args.epochs >= 1 and 0 < args.rate < math.inf):
         raise InputError(f'--epochs {args.epochs} --rate {args.rate:g}: expected at least 1, and a number above 0')
     contexts, folder = runtime.contexts(args.gpus, args.cpus), files.make_folder(args.out)
-    about = {'data': experiment.data_name(args.data), 'split': args.split, 'pretrained': args.pretrained,
+    about = {'data': results.data_name(args.data), 'split': args.split, 'pretrained': args.pretrained,
              'short': args.short, 'images': args.images}
     with files.locked(folder):
         check_same_run(folder, about, args.resume)

@@ -1,12 +1,17 @@
-"""MPII's records as samples for `common`: file names, person boxes and 0-based joints."""
+"""MPII as the programs of `common` know it: its people, how they are scored, and the paper's figures."""
 from pathlib import Path
 
 import numpy as np
 
 from common.data.crop import Sample, fit
+from common.dataset import Dataset, People
 from common.errors import InputError
-from pose_mpii.layout import annotation_file, ground_truth_file, read_ground_truth, read_split
-from pose_mpii.skeleton import JOINTS
+from common.results import ROOT
+from pose_mpii import paper
+from pose_mpii.layout import (annotation_file, ground_truth_file, prediction_suffix, read_ground_truth, read_split,
+                              save_predictions)
+from pose_mpii.pckh import METRICS, counted, format_table, pckh
+from pose_mpii.skeleton import JOINTS, SKELETON
 
 
 def person_box(center, scale, size):
@@ -49,3 +54,45 @@ def load_truth(data, split, samples):
             raise InputError(f'{path}: person {index} has other joints than record {index} of '
                              f'{annotation_file(data, split)}; both should be of one release, in one order')
     return joints, visible, head_boxes
+
+
+class Mpii(Dataset):
+    """MPII, or any data in its layout (`layout`); PCKh decides."""
+
+    name, folder, layout = 'mpii', 'data/mpii', 'folder in the MPII layout'
+    skeleton, metrics, decides = SKELETON, METRICS, 'AUC'
+    reference, paper = 'ResNet-50 at 256 x 256 on MPII', paper.SCORES
+    released = ROOT / 'models/i1_resnet18.params'
+
+    def samples(self, source, size):
+        return load_samples(source.data, source.split, size)
+
+    def people(self, source, size):
+        samples = self.samples(source, size)
+        return People(samples, None if source.split == 'test' else load_truth(source.data, source.split, samples))
+
+    def files(self, source):
+        return [annotation_file(source.data, source.split), ground_truth_file(source.data, source.split)]
+
+    def score(self, people, joints, scores):
+        return pckh(joints + 1, *people.truth)
+
+    def table(self, result, paper=None):
+        return format_table(result, paper)
+
+    def save(self, path, people, joints, scores):
+        save_predictions(path, joints + 1)
+
+    def save_path(self, path, source, name):
+        prediction_suffix(path)
+        return path
+
+    def counted(self, people):
+        return counted(people.truth[1])
+
+    def only(self, people, chosen):
+        joints, _, head_boxes = people.truth
+        return people._replace(truth=(joints, chosen, head_boxes))
+
+
+MPII = Mpii()

@@ -33,11 +33,6 @@ def ground_truth_file(data, split):
     return Path(data) / 'annot' / f'gt_{split}.mat'
 
 
-def split_files(data, split):
-    """The files that a split is read from, or would be."""
-    return annotation_file(data, split), ground_truth_file(data, split)
-
-
 # --- records -------------------------------------------------------------------------------------------------------
 
 def write_split(out, split, records):

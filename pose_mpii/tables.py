@@ -7,10 +7,10 @@ from common.deploy import complexity
 from common.guard.checks import check_record, is_list, is_number, is_number_or_null, is_object, is_text
 from common.predict import visualise
 from common.predict.decode import HEATMAP_DECODINGS
+from common.programs import decodings
 from common.results import NOT_RUN, markdown
-from pose_mpii import decodings, heatmaps, paper
+from pose_mpii import heatmaps, paper
 from pose_mpii.pckh import ALPHAS, GROUPS, METRICS
-from pose_mpii.skeleton import JOINTS
 
 TABLE2 = ('h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar')
 FIGURE3 = ('h1', 'r1', 'istar', 'i1')
@@ -60,9 +60,9 @@ class Section(results.Section):
 
     def score(self, cell, decoding=None):
         """'PCKh@0.5 / PCKh@0.1 / AUC' of a cell by a decoding, or by the experiment's own."""
-        if not self.configuration(cell):
-            return '-'
         seeds = self.seeds(cell)
+        if not seeds and not self.configuration(cell):
+            return '-'
         return _scores(seeds if decoding is None else [seed['decodings'].get(decoding) for seed in seeds])
 
     def last_score(self, cell):
@@ -84,7 +84,7 @@ class Section(results.Section):
 
 @lru_cache(maxsize=None)
 def _count(path):
-    return complexity.count(config.load(path), len(JOINTS))
+    return complexity.count(config.load(path))
 
 
 def _read(path, key):
@@ -108,9 +108,12 @@ def _triple(values):
 
 
 def table2(section):
-    rows = [[paper.NAMES[cell.rpartition('/')[2]], section.score(cell), section.last_score(cell),
-             section.score(cell, 'local'), _triple(paper.SCORES[cell])]
-            for cell in (f'table2/{method}' for method in TABLE2) if section.configuration(cell)]
+    """A row for each method in the family's folder, or with results; '-' for the paper where it has none such."""
+    rows = []
+    for method in section.methods('table2', TABLE2):
+        cell = f'table2/{method}'
+        rows.append([paper.NAMES.get(method, method), section.score(cell), section.last_score(cell),
+                     section.score(cell, 'local'), _triple(paper.SCORES[cell]) if cell in paper.SCORES else '-'])
     header = ['', 'ours', 'ours, last epoch', 'ours, local integral', 'paper']
     return '### Table 2: methods\n\n' + markdown(header, rows)
 

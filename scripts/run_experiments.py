@@ -7,22 +7,21 @@ RESULTS/<experiment>, those of another seed than the file's to RESULTS/seed<N>/<
 already are left out, but for an error where they are of other data or another configuration; one that fails does not
 keep the next ones from running.
 """
+import importlib
 import sys
 from pathlib import Path
 
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import pose_coco.train
-import pose_mpii.train
-from common import config, experiment, files, results
+from common import config, files, results
 from common.errors import InputError
 from common.programs import options
 from common.programs.cli import run
-from common.train import phases, trainer
+from common.train import phases
+from common.train.run import LOG
 
-PROGRAMS = {'mpii': pose_mpii.train.main, 'coco': pose_coco.train.main}
-KEPT = (phases.CONFIG, trainer.LOG, results.TRAINING, results.TEST)       # in this order: the last one ends it
+KEPT = (phases.CONFIG, LOG, results.TRAINING, results.TEST)       # in this order: the last one ends it
 
 
 def train_and_keep(path, seed, args):
@@ -35,8 +34,9 @@ def train_and_keep(path, seed, args):
         check_same(kept / results.TEST, cfg, args.data)
         print(f'{cfg.name}, seed {cfg.train.seed}: {kept / results.TEST} is there', flush=True)
         return
-    PROGRAMS[cfg.data.set](['--cfg', str(path), '--data', args.data, '--out', str(args.out / part), '--resume',
-                            *(option for value in overrides for option in ('--set', value))])
+    train = importlib.import_module(f'pose_{cfg.data.set}.train')
+    train.main(['--cfg', str(path), '--data', args.data, '--out', str(args.out / part), '--resume',
+                *(option for value in overrides for option in ('--set', value))])
     for name in KEPT:
         files.write_text(kept / name, (phases.run_folder(args.out / part, cfg) / name).read_text())
 
@@ -44,8 +44,8 @@ def train_and_keep(path, seed, args):
 def check_same(path, cfg, data):
     """InputError if a kept result is of other data or of another configuration than it would be now."""
     result = results.read(path)
-    if result['data'] != experiment.data_name(data):
-        raise InputError(f'{path}: is on {result["data"]}, not on {experiment.data_name(data)}; use another --results')
+    if result['data'] != results.data_name(data):
+        raise InputError(f'{path}: is on {result["data"]}, not on {results.data_name(data)}; use another --results')
     for key, (was, now) in results.departures(result, cfg).items():
         if key not in phases.idle_keys(cfg, scored=True):
             raise InputError(f'{path}: has {key} {was!r}, not {now!r}; move it away, or use another --results')

@@ -12,7 +12,8 @@ from itertools import islice
 
 import numpy as np
 
-from common.data.crop import crop_matrix, crop_sample, draw
+from common import files, skeleton
+from common.data.crop import Augmentation, crop_matrix, crop_sample, draw
 from common.errors import InputError
 from common.runtime import available_cores
 
@@ -137,3 +138,21 @@ def _ahead(function, items, threads):
         for future in pending:
             future.cancel()
         pool.shutdown()
+
+
+def training_loader(cfg, samples, phase=0, shard=(0, 1)) -> Loader:
+    """Shuffled and augmented batches of samples; unreadable images are skipped with a warning.
+
+    phase: how many networks this one starts from, each from the one before it: it sees new crops, not theirs once more.
+    """
+    if not any(sample.visible.any() for sample in samples):
+        raise InputError(f'data.train is {cfg.data.train}: nobody in it has an annotated joint')
+    augment = Augmentation(cfg.augment.rotation, cfg.augment.scale, cfg.augment.flip, skeleton.of(cfg).flip_pairs)
+    return Loader(samples, cfg.input.size, cfg.train.batch_size, shuffle=True, augment=augment,
+                  seed=2 * cfg.train.seed + phase, strict=False, shard=shard)
+
+
+def ordered_loader(cfg, samples) -> Loader:
+    """Batches of samples in their order, each once; InputError if an image is missing (`files.require_images`)."""
+    files.require_images([sample.image for sample in samples])
+    return Loader(samples, cfg.input.size, cfg.test.batch_size)

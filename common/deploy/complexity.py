@@ -1,7 +1,5 @@
 """Parameters and multiply-accumulates of a configured network, counted from its graph.
 
-    python -m common.complexity --cfg experiments/mpii/table2/i1.yaml [--json FILE]
-
 What the paper's tables call FLOPs are multiply-accumulates of convolutions, deconvolutions and fully connected layers
 for one image (section 6.1); element-wise work is left out there, as here. The integral has none of these layers: its
 share is the number of its own element-wise operations, given beside the total.
@@ -11,15 +9,12 @@ from math import prod
 
 import mxnet as mx
 
-from common import config, files
 from common.nets import pose_net
-from common.programs import options
-from common.programs.cli import run
 
 
-def count(cfg, joints):
+def count(cfg):
     """{'parameters', 'multiply_accumulates', 'integral_operations'} of a configuration's network, whole numbers."""
-    net = pose_net.build(cfg, joints)
+    net = pose_net.build(cfg)
     data = mx.sym.var('data', dtype='uint8')
     heatmaps, regressed = net(data)
     width, height = cfg.input.size
@@ -55,22 +50,3 @@ def _multiply_accumulates(node):
 def _elements(nodes):
     """Elements that operators read, the constants of the graph left out."""
     return sum(prod(source['shape']) for node in nodes for source in node['inputs'])
-
-
-def main(argv=None):
-    parser = options.parser(__doc__)
-    options.add_configuration(parser)
-    parser.add_argument('--json', metavar='FILE', help='write the counts')
-    args = parser.parse_args(argv)
-    files.check_outputs([args.json], [args.cfg])
-    cfg = config.load(args.cfg, args.overrides)
-    result = count(cfg, config.JOINTS[cfg.data.set])
-    print(f'{cfg.name}: {result["parameters"] / 1e6:.1f}M parameters, {result["multiply_accumulates"] / 1e9:.2f}G '
-          f'multiply-accumulates an image, and {result["integral_operations"] / 1e6:.2f}M element-wise operations in '
-          'the integral')
-    if args.json:
-        files.write_json(args.json, result)
-
-
-if __name__ == '__main__':
-    run(main)

@@ -1,29 +1,14 @@
-"""Write a trained network as what other programs run.
-
-    python -m common.export --cfg experiments/mpii/table2/i1.yaml --params output/mpii/table2/i1/best.params \\
-        --out DIR --onnx --int8 --images data/mpii/images
-
-Writes DIR/<name>-symbol.json and DIR/<name>-0000.params, which `mxnet.gluon.SymbolBlock.imports` reads in any language
-of MXNet; with --onnx DIR/<name>.onnx; with --int8 DIR/<name>-int8.onnx, in 8-bit integers, whose ranges are those met
-in up to 200 photographs of --images; with --float16 DIR/<name>-float16.params, of half the size, and DIR/<name>.yaml,
-which programs of this project take as --params and --cfg. <name> is the last part of the experiment's: i1.
-
-Both .onnx take `images`, uint8 (N, H, W, 3) in RGB, any N, and give `heatmaps` (N, K, H/s, W/s) and `joints` (N, K, 2)
-in input pixels; several stages are numbered from 1 (`joints1`); R1 has no heat maps. Programs of this project take
-them as --params.
-"""
+"""Write a trained network as what other programs run: MXNet's own files, ONNX, and ONNX in 8-bit integers."""
 from pathlib import Path
 
 import mxnet as mx
 import numpy as np
 
-from common import config, experiment, files
-from common.data.images import find_photographs
+from common import config, files
 from common.deploy import onnx_graph
 from common.errors import InputError
+from common.nets import pose_net
 from common.predict import onnx_net
-from common.programs import options
-from common.programs.cli import run
 from common.weights import checkpoint
 
 
@@ -33,8 +18,7 @@ def export(cfg, params, base, onnx=False, photographs=None, float16=False):
     onnx: write ONNX; photographs: files to calibrate integers on, which are written too then; float16: write
     parameters in half precision. Returns the paths. InputError where a parameter is too large for half precision.
     """
-    joints = config.JOINTS[cfg.data.set]
-    net = experiment.network(cfg, joints, [mx.cpu()])
+    net = pose_net.create(cfg, [mx.cpu()])
     checkpoint.load_parameters(net, params, [mx.cpu()])
     heatmaps, regressed = net(mx.sym.var('data', dtype='uint8'))
     symbol = mx.sym.Group(heatmaps + regressed)
@@ -43,7 +27,7 @@ def export(cfg, params, base, onnx=False, photographs=None, float16=False):
     if onnx or photographs:
         width, height = cfg.input.size
         model = onnx_graph.build(symbol, {name: array.asnumpy() for name, array in arrays.items()},
-                                 (1, height, width, 3), onnx_net.output_names(cfg), onnx_net.metadata(cfg, joints))
+                                 (1, height, width, 3), onnx_net.output_names(cfg), onnx_net.metadata(cfg))
     if onnx:
         written.append(Path(f'{base}.onnx'))
         with files.replacing(written[-1]) as temporary:
@@ -75,33 +59,3 @@ def _write_float16(base, cfg, net):
     checkpoint.write_arrays(values, arrays)
     config.save(cfg, configuration)
     return [values, configuration]
-
-
-def main(argv=None):
-    parser = options.parser(__doc__)
-    options.add_configuration(parser)
-    parser.add_argument('--params', required=True, metavar='FILE', help='the network\'s .params')
-    parser.add_argument('--out', required=True, metavar='DIR', help='the folder for the files')
-    parser.add_argument('--onnx', action='store_true', help='write ONNX')
-    parser.add_argument('--int8', action='store_true', help='write ONNX in 8-bit integers')
-    parser.add_argument('--float16', action='store_true', help='write .params in half precision')
-    parser.add_argument('--images', metavar='FOLDER', help='photographs of people to calibrate --int8 on')
-    args = parser.parse_args(argv)
-    if args.int8 != bool(args.images):
-        raise InputError('--int8 and --images go together: integers are calibrated on a folder of photographs')
-    cfg = config.load(args.cfg, args.overrides)
-    photographs = find_photographs(Path(args.images)) if args.int8 else None
-    if args.onnx or args.int8:
-        onnx_graph.require()
-    if args.int8:
-        onnx_net.require()
-    base = Path(args.out) / Path(cfg.name).name
-    names = ['-symbol.json', '-0000.params', *['.onnx'] * args.onnx, *['-int8.onnx'] * args.int8,
-             *['-float16.params', '.yaml'] * args.float16]
-    files.check_outputs([f'{base}{name}' for name in names], [args.cfg, args.params])
-    written = export(cfg, args.params, base, args.onnx, photographs, args.float16)
-    print('\n'.join(f'{path} ({path.stat().st_size / 1e6:.1f} MB)' for path in written))
-
-
-if __name__ == '__main__':
-    run(main)

@@ -2,8 +2,13 @@
 
 The layers are GluonCV's `resnet*_v1b`, so their ImageNet parameters fit.
 """
-from gluoncv.model_zoo.resnetv1b import BasicBlockV1b, BottleneckV1b, ResNetV1b
 from mxnet import gluon
+
+from common.runtime import import_gluoncv
+
+import_gluoncv()
+
+from gluoncv.model_zoo.resnetv1b import BasicBlockV1b, BottleneckV1b, ResNetV1b
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)         # RGB in 0..1, the statistics GluonCV's networks are trained with
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -2,8 +2,7 @@
 from mxnet import gluon
 
 from common import grid
-
-TINY = 1e-9                                   # of the maximum's weight, in every cell: no map is without any
+from common.heatmaps import TINY
 
 
 class Integral(gluon.HybridBlock):

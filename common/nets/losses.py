@@ -1,20 +1,66 @@
 """The losses of H1, H2, H3 (section 3) and of joints (sections 4 and 5).
 
-A heat-map loss takes heat maps (B, K, H, W), joints (B, K, 2) in heat-map cells (`grid.to_cells`) and keys (B,), and
-returns a loss for each joint (B, K). Targets are drawn here, on the device, as outer products of one-dimensional
-profiles. `PoseLoss` adds up stages, leaves joints out that are not visible and divides by the constant number of
-joints, so that the mean over a batch does not depend on how the batch is spread over devices.
+A heat-map loss is a class: it has its name in YAML, the keys it takes, what it computes, its score of a joint and the
+map to look at. One that is defined elsewhere, before a program runs, is found by its name as those here are. Targets
+are rendered here, on the device, as outer products of one-dimensional profiles. `PoseLoss` adds up stages, leaves
+joints out that are not visible and divides by the constant number of joints, so that the mean over a batch does not
+depend on how the batch is spread over devices.
 """
+import numpy as np
 from mxnet import autograd, gluon
 
-from common import grid
+from common import grid, heatmaps
+from common.guard import rules
 from common.nets.integral import Integral
 
 
-def _positions(F, heatmaps):
+class HeatmapLoss(gluon.HybridBlock):
+    """A heat-map loss: subclass it, give it a `kind`, and `loss.heatmap: KIND` trains with it.
+
+    Its `hybrid_forward(F, maps, cells, keys)` takes heat maps (B, K, H, W), joints (B, K, 2) in heat-map cells
+    (`grid.to_cells`) and keys (B,), a random number for each crop, and returns a loss for each joint (B, K). This class
+    itself is no loss at all, R1's and I*'s.
+
+    kind: its name in YAML. keys: {name in the section `loss`: (what it may be, what it means)}, used by this loss alone.
+    """
+
+    kind = 'none'
+    keys = {}
+
+    def __init__(self, cfg, stride, **kwargs):
+        """cfg: the configuration; stride: input pixels that a cell is wide."""
+        super().__init__(**kwargs)
+        self.cfg, self.stride = cfg, stride
+
+    @classmethod
+    def problem(cls, cfg):
+        """What is wrong with the values of its keys together with others, a text; None where nothing is."""
+
+    @classmethod
+    def score(cls, cfg, maps):
+        """The score of each joint (B, K) by its heat map (B, K, H, W)."""
+        return heatmaps.confidence(maps, cfg.network.beta, cfg.test.window, cfg.network.debiased)
+
+    @classmethod
+    def pictured(cls, cfg, maps):
+        """The maps to look at of a network that was trained with this loss alone: by default the normalised ones."""
+        return heatmaps.normalised(maps, cfg.network.beta, cfg.network.debiased)
+
+
+def kinds():
+    """{name in YAML: class} of every heat-map loss that is defined."""
+    found, waiting = {}, [HeatmapLoss]
+    while waiting:
+        kind = waiting.pop()
+        found[kind.kind] = kind
+        waiting += kind.__subclasses__()
+    return found
+
+
+def _positions(F, maps):
     """Cell indices along x, shape (1, 1, 1, W), and along y, shape (1, 1, H, 1)."""
-    return (F.contrib.arange_like(heatmaps, axis=3).reshape((1, 1, 1, -1)),
-            F.contrib.arange_like(heatmaps, axis=2).reshape((1, 1, -1, 1)))
+    return (F.contrib.arange_like(maps, axis=3).reshape((1, 1, 1, -1)),
+            F.contrib.arange_like(maps, axis=2).reshape((1, 1, -1, 1)))
 
 
 def _centres(F, cells):
@@ -23,65 +69,91 @@ def _centres(F, cells):
     return x.expand_dims(3), y.expand_dims(3)
 
 
-class GaussianLoss(gluon.HybridBlock):
-    """H1: square error against a Gaussian of standard deviation `sigma` cells and height 1 at the joint.
+class GaussianLoss(HeatmapLoss):
+    """H1: square error against a Gaussian of standard deviation `loss.sigma` cells and height 1 at the joint.
 
     Summed over the cells, not averaged: the Gaussian covers as many cells on a large map as on a small one, so that
     the loss, and its weight against that of the joints, is the same at every resolution.
     """
 
-    def __init__(self, sigma, **kwargs):
-        super().__init__(**kwargs)
-        self._sigma = sigma
+    kind = 'mse'
+    keys = {'sigma': (rules.number(0, above=True), "H1: the Gaussian's standard deviation in cells")}
 
-    def hybrid_forward(self, F, heatmaps, cells, keys):
-        px, py = _positions(F, heatmaps)
+    @classmethod
+    def score(cls, cfg, maps):
+        """The field's: the maximum, 1 for a sure joint."""
+        return heatmaps.argmax(maps)[1]
+
+    @classmethod
+    def pictured(cls, cfg, maps):
+        return maps
+
+    def hybrid_forward(self, F, maps, cells, keys):
+        px, py = _positions(F, maps)
         cx, cy = _centres(F, cells)
-        along_x = F.exp(-0.5 * F.square(F.broadcast_sub(px, cx) / self._sigma))
-        along_y = F.exp(-0.5 * F.square(F.broadcast_sub(py, cy) / self._sigma))
-        return F.sum(F.square(heatmaps - F.broadcast_mul(along_x, along_y)), axis=(2, 3))
+        along_x = F.exp(-0.5 * F.square(F.broadcast_sub(px, cx) / self.cfg.loss.sigma))
+        along_y = F.exp(-0.5 * F.square(F.broadcast_sub(py, cy) / self.cfg.loss.sigma))
+        return F.sum(F.square(maps - F.broadcast_mul(along_x, along_y)), axis=(2, 3))
 
 
-class SoftmaxLoss(gluon.HybridBlock):
+class SoftmaxLoss(HeatmapLoss):
     """H2: cross-entropy of the softmax over all H*W cells against the one cell that holds the joint."""
 
-    def hybrid_forward(self, F, heatmaps, cells, keys):
-        px, py = _positions(F, heatmaps)
+    kind = 'softmax'
+
+    def hybrid_forward(self, F, maps, cells, keys):
+        px, py = _positions(F, maps)
         cx, cy = _centres(F, F.floor(cells + 0.5))
         one_hot = F.broadcast_mul(F.broadcast_equal(px, cx), F.broadcast_equal(py, cy))
-        highest = F.BlockGrad(F.max(heatmaps, axis=(2, 3), keepdims=True))
-        logits = F.broadcast_sub(heatmaps, highest)
+        highest = F.BlockGrad(F.max(maps, axis=(2, 3), keepdims=True))
+        logits = F.broadcast_sub(maps, highest)
         return F.log(F.sum(F.exp(logits), axis=(2, 3))) - F.sum(one_hot * logits, axis=(2, 3))
 
 
-class BinaryLoss(gluon.HybridBlock):
-    """H3: binary cross-entropy of each cell's sigmoid, mean over the positive cells and randomly drawn negatives.
+class BinaryLoss(HeatmapLoss):
+    """H3: binary cross-entropy of each cell's sigmoid, mean over the positive cells and randomly chosen negatives.
 
-    Cells whose centre lies within `radius` cells of the joint are positive; every other cell is drawn with the
-    probability that makes `negatives` of them for each positive, in expectation. The draw depends only on the
-    sample's key, so that neither the number of devices nor a resumed run changes it.
+    Cells whose centre lies within `loss.radius` of the joint are positive; every other cell is chosen with the
+    probability that makes `loss.negatives` of them for each positive, in expectation. The choice depends only on the
+    crop's key, so that neither the number of devices nor a resumed run changes it.
     """
 
-    def __init__(self, radius, negatives, **kwargs):
-        super().__init__(**kwargs)
-        self._radius, self._negatives = radius, negatives
+    kind = 'binary'
+    keys = {'radius': (rules.number(0, above=True),
+                       'H3: positives lie within this many pixels, for an input 256 wide'),
+            'negatives': (rules.number(0, above=True), 'H3: random negatives for each positive')}
 
-    def hybrid_forward(self, F, heatmaps, cells, keys):
-        px, py = _positions(F, heatmaps)
+    def __init__(self, cfg, stride, **kwargs):
+        super().__init__(cfg, stride, **kwargs)
+        self._radius = cfg.loss.radius * cfg.input.size[0] / 256 / stride      # in cells
+
+    @classmethod
+    def problem(cls, cfg):
+        nearest = grid.stride(cfg.network.deconvolutions) / 2 ** 0.5 * 256 / cfg.input.size[0]    # half a diagonal
+        if cfg.loss.radius < nearest:
+            return (f"loss.radius {cfg.loss.radius:g}: a joint may be farther from every cell's centre; with this "
+                    f'input.size and network.deconvolutions at least {np.ceil(nearest * 100) / 100:g}')
+
+    @classmethod
+    def pictured(cls, cfg, maps):
+        return 1 / (1 + np.exp(-maps))
+
+    def hybrid_forward(self, F, maps, cells, keys):
+        px, py = _positions(F, maps)
         cx, cy = _centres(F, cells)
         square = F.broadcast_add(F.square(F.broadcast_sub(px, cx)), F.square(F.broadcast_sub(py, cy)))
         positive = square <= self._radius ** 2
         count = F.sum(positive, axis=(2, 3), keepdims=True)
         others = F.sum(1 - positive, axis=(2, 3), keepdims=True)
-        drawn = F.broadcast_lesser(self._noise(F, heatmaps, keys, px, py), self._negatives * count / others)
-        selected = F.maximum(positive, drawn)
-        entropy = F.Activation(heatmaps, act_type='softrelu') - heatmaps * positive     # -log of sigmoid or of 1 - it
+        chosen = F.broadcast_lesser(self._noise(F, maps, keys, px, py), self.cfg.loss.negatives * count / others)
+        selected = F.maximum(positive, chosen)
+        entropy = F.Activation(maps, act_type='softrelu') - maps * positive     # -log of sigmoid or of 1 - it
         return F.sum(selected * entropy, axis=(2, 3)) / F.maximum(F.sum(selected, axis=(2, 3)), 1)
 
     @staticmethod
-    def _noise(F, heatmaps, keys, px, py):
+    def _noise(F, maps, keys, px, py):
         """Uniform in [0, 1), (B, K, H, W): a hash of key, joint and cell (the fraction of a large sine)."""
-        joint = F.contrib.arange_like(heatmaps, axis=1).reshape((1, -1, 1, 1))
+        joint = F.contrib.arange_like(maps, axis=1).reshape((1, -1, 1, 1))
         phase = F.broadcast_add(keys.reshape((-1, 1, 1, 1)) * 977.0, joint * 12.9898)
         phase = F.broadcast_add(F.broadcast_add(phase, px * 37.719), py * 78.233)
         wave = F.sin(phase) * 1543.7
@@ -99,28 +171,20 @@ class PoseLoss(gluon.HybridBlock):
 
     def __init__(self, cfg, stride, **kwargs):
         super().__init__(**kwargs)
-        loss, width = cfg.loss, cfg.input.size[0]
-        self._loss, self._stride, self._width = loss, stride, width
-        if loss.heatmap == 'mse':
-            self.heatmap_loss = GaussianLoss(loss.sigma)
-        elif loss.heatmap == 'softmax':
-            self.heatmap_loss = SoftmaxLoss()
-        elif loss.heatmap == 'binary':
-            self.heatmap_loss = BinaryLoss(loss.radius * width / 256 / stride, loss.negatives)
-        else:
-            self.heatmap_loss = None
-        self.integral = Integral(stride, cfg.network.beta, loss.window) if loss.window else None
+        self._loss, self._stride, self._width = cfg.loss, stride, cfg.input.size[0]
+        self.heatmap_loss = None if cfg.loss.heatmap == 'none' else kinds()[cfg.loss.heatmap](cfg, stride)
+        self.integral = Integral(stride, cfg.network.beta, cfg.loss.window) if cfg.loss.window else None
 
-    def hybrid_forward(self, F, heatmaps, joints, target, visible, keys):
+    def hybrid_forward(self, F, maps, joints, target, visible, keys):
         nothing = F.zeros_like(keys)
         heatmap_loss = joint_loss = nothing
         if self.heatmap_loss:
             cells = grid.to_cells(target, self._stride)
             heatmap_loss = sum((self._over_joints(F, self.heatmap_loss(h, cells, keys), visible)
-                                for h in heatmaps), nothing)
+                                for h in maps), nothing)
         if self._loss.joint != 'none':
             if self.integral:
-                joints = [self.integral(h) for h in heatmaps]
+                joints = [self.integral(h) for h in maps]
             joint_loss = sum((self._over_joints(F, self._distance(F, j, target), visible) for j in joints), nothing)
         return heatmap_loss * self._loss.heatmap_weight, joint_loss * self._loss.joint_weight
 
@@ -141,8 +205,8 @@ class LossGraph(gluon.HybridBlock):
         self.net, self.loss = net, loss
 
     def hybrid_forward(self, F, images, joints, visible, keys):
-        heatmaps, predicted = self.net(images)
-        return self.loss(heatmaps, predicted, joints, visible, keys)
+        maps, predicted = self.net(images)
+        return self.loss(maps, predicted, joints, visible, keys)
 
     def backward(self, outputs):
         """The gradients of what was made of this graph's outputs under `autograd.record`, of each device."""

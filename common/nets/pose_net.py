@@ -3,6 +3,8 @@
 Every part with parameters is given its prefix, so that an exported network's names are the same whatever else the
 process has built: stem_layers1_conv0_weight, stage0_layers3_conv0_weight, head0_conv0_weight.
 """
+import mxnet as mx
+import numpy as np
 from mxnet import gluon
 from mxnet.gluon import nn
 
@@ -19,8 +21,7 @@ class HeatmapNet(gluon.HybridBlock):
     share conv1 to conv3; each has its own conv4, conv5 and head, and sees the heat maps of the stage before.
     """
 
-    def __init__(self, backbone, joints, deconvolutions=2, stages=1, beta=1.0, freeze_bn=False, debiased=False,
-                 **kwargs):
+    def __init__(self, backbone, joints, deconvolutions, stages, integral, freeze_bn=False, **kwargs):
         super().__init__(**kwargs)
         self.stride = grid.stride(deconvolutions)
         self.stem = Stem(resnet(backbone, 'stem_', freeze_bn))
@@ -29,7 +30,7 @@ class HeatmapNet(gluon.HybridBlock):
         for stage in range(stages):
             self.trunks.add(Trunk(resnet(backbone, f'stage{stage}_', freeze_bn)))
             self.heads.add(HeatmapHead(joints, deconvolutions, freeze_bn, prefix=f'head{stage}_'))
-        self.integral = Integral(self.stride, beta, debiased=debiased)
+        self.integral = integral
 
     def hybrid_forward(self, F, images):
         features = self.stem(images)
@@ -58,9 +59,28 @@ class RegressionNet(gluon.HybridBlock):
         return [], [self.head(self.trunk(self.stem(images)))]
 
 
-def build(cfg, joints):
-    """The network of a configuration for `joints` joints, without parameters, ready to hybridize."""
-    n, freeze_bn = cfg.network, cfg.train.freeze_bn
-    if n.head == 'regression':
-        return RegressionNet(n.backbone, joints, cfg.input.size, freeze_bn)
-    return HeatmapNet(n.backbone, joints, n.deconvolutions, n.stages, n.beta, freeze_bn, n.debiased)
+def build(cfg) -> gluon.HybridBlock:
+    """The network of a configuration, without parameters, ready to hybridize."""
+    network, freeze_bn, joints = cfg.network, cfg.train.freeze_bn, len(cfg.data.skeleton['joints'])
+    if network.head == 'regression':
+        return RegressionNet(network.backbone, joints, cfg.input.size, freeze_bn)
+    return HeatmapNet(network.backbone, joints, network.deconvolutions, network.stages,
+                      Integral(grid.stride(network.deconvolutions), network.beta, debiased=network.debiased), freeze_bn)
+
+
+def create(cfg, contexts) -> gluon.HybridBlock:
+    """The network of a configuration with random parameters, on the devices, hybridized with static memory."""
+    net = build(cfg)
+    net.initialize(mx.init.Xavier(rnd_type='gaussian', factor_type='in', magnitude=2), ctx=contexts)
+    net.hybridize(static_alloc=True, static_shape=True)
+    # Shapes become known without a run, which would leave weights in a layout of oneDNN's that no kvstore takes.
+    net.infer_shape(blank(cfg, contexts[0]))
+    for parameter in net.collect_params().values():
+        parameter._finish_deferred_init()
+    return net
+
+
+def blank(cfg, context) -> mx.nd.NDArray:
+    """A batch of one black image of the network's input size, uint8 (1, H, W, 3)."""
+    width, height = cfg.input.size
+    return mx.nd.zeros((1, height, width, 3), dtype=np.uint8, ctx=context)

@@ -3,16 +3,9 @@ import numpy as np
 
 from common import grid
 from common.data.crop import mirrored_order
+from common.heatmaps import argmax
 
 HEATMAP_DECODINGS = ('argmax', 'quarter', 'integral', 'local')
-
-
-def argmax(heatmaps):
-    """The location of the maximum (Eq. 1): heat maps (B, K, H, W) -> cells (B, K, 2), x and y, and values (B, K)."""
-    flat = heatmaps.reshape(heatmaps.shape[:2] + (-1,))
-    index = flat.argmax(axis=2)
-    y, x = np.divmod(index, heatmaps.shape[3])
-    return np.stack([x, y], axis=2).astype(np.float32), np.take_along_axis(flat, index[..., None], axis=2)[..., 0]
 
 
 def quarter(heatmaps):

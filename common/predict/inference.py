@@ -1,11 +1,31 @@
-"""A trained network over a loader: joints of every decoding in source-image coordinates."""
+"""A trained network, and what it finds: joints of every decoding in source-image coordinates."""
+from pathlib import Path
+
 import numpy as np
 from tqdm import tqdm
 
-from common import runtime
+from common import runtime, skeleton
 from common.data.crop import invert, transform_points
-from common.nets.integral import TINY
+from common.nets import losses, pose_net
 from common.predict import decode
+from common.predict.onnx_net import OnnxNet
+from common.weights import checkpoint
+
+
+def load_network(cfg, params, contexts):
+    """The configured network with the parameters of a file, all of them (`checkpoint.load_parameters`), to infer with.
+
+    On the CPU, oneDNN then takes a convolution and the normalisation, sum and ReLU after it as one operator with fixed
+    parameters: a fifth faster, and equal but for rounding. An .onnx file is the network itself, as `common.export`
+    wrote it (`onnx_net.OnnxNet`).
+    """
+    if Path(params).suffix == '.onnx':
+        return OnnxNet(params, cfg)
+    net = pose_net.create(cfg, contexts)
+    checkpoint.load_parameters(net, params, contexts)
+    if contexts[0].device_type == 'cpu':
+        net.optimize_for(pose_net.blank(cfg, contexts[0]), backend='MKLDNN', static_alloc=True, static_shape=True)
+    return net
 
 
 def decodings(cfg):
@@ -24,7 +44,7 @@ def forward(net, images, contexts, stage=0):
     return np.concatenate(heatmaps) if heatmaps else None, joints
 
 
-def infer(cfg, net, images, contexts, flip_pairs):
+def infer(cfg, net, images, contexts):
     """`forward` as the configuration's `test.stage` and `test.flip` want it.
 
     The flip test (section 6.1) averages heat maps and joints with those of the mirrored images, mirrored back.
@@ -33,7 +53,7 @@ def infer(cfg, net, images, contexts, flip_pairs):
     if not cfg.test.flip:
         return plain
     mirrored = decode.unflip(*forward(net, np.ascontiguousarray(images[:, :, ::-1]), contexts, cfg.test.stage),
-                             images.shape[2], flip_pairs)
+                             images.shape[2], skeleton.of(cfg).flip_pairs)
     return tuple(None if a is None else (a + b) / 2 for a, b in zip(plain, mirrored))
 
 
@@ -43,52 +63,27 @@ def locate(cfg, net, heatmaps, joints, method, matrices, beta=None, window=None)
     matrices: (B, 2, 3), source to input pixels; beta, window: the local integral's, the configuration's by default.
     """
     found = decode.decode(heatmaps, joints, method, net.stride, beta or cfg.network.beta, window or cfg.test.window)
-    return np.stack([transform_points(invert(matrix), points) for matrix, points in zip(matrices, found)])
+    return to_source(found, matrices)
 
 
-def normalised(heatmaps, beta, debiased=False):
-    """The distribution whose expectation is the integral (Eq. 5): softmax of beta times heat maps (B, K, H, W).
-
-    debiased: with the background's weights subtracted, as `nets.integral.Integral` does.
-    """
-    highest = heatmaps.max(axis=(2, 3), keepdims=True)
-    mass = np.exp(beta * (heatmaps - highest))
-    if debiased:
-        mass = np.maximum(mass - np.exp(-beta * np.maximum(highest, 0)), 0) + TINY
-    return mass / mass.sum(axis=(2, 3), keepdims=True)
-
-
-def confidence(heatmaps, beta, window, debiased=False):
-    """How sure each joint is (B, K), in 0..1: the largest share of its normalised map in (2 window + 1)^2 cells.
-
-    Unlike the maximum, which is 1 for a sure joint of H1 and has no bounds for H2, H3 and I*, it means the same for
-    every network.
-    """
-    width = 2 * window + 1
-    around = [(0, 0), (0, 0), (width, width - 1), (width, width - 1)]
-    sums = np.pad(normalised(heatmaps, beta, debiased), around).cumsum(axis=2).cumsum(axis=3)
-    rows = sums[:, :, width:] - sums[:, :, :-width]
-    return (rows[..., width:] - rows[..., :-width]).max(axis=(2, 3))
+def to_source(joints, matrices):
+    """Joints (B, K, 2) in input pixels as those of the source images; matrices: (B, 2, 3), source to input pixels."""
+    return np.stack([transform_points(invert(matrix), points) for matrix, points in zip(matrices, joints)])
 
 
 def joint_scores(cfg, heatmaps):
-    """The field's score of each joint (B, K): the maximum where the target is a Gaussian of height 1, as H1's and I1's.
-
-    Those of other networks have no scale, and have their `confidence`.
-    """
-    if cfg.loss.heatmap == 'mse':
-        return decode.argmax(heatmaps)[1]
-    return confidence(heatmaps, cfg.network.beta, cfg.test.window, cfg.network.debiased)
+    """The score of each joint (B, K) by its heat map (B, K, H, W), as the configured loss has it."""
+    return losses.kinds()[cfg.loss.heatmap].score(cfg, heatmaps)
 
 
 def pictured(cfg, heatmaps):
-    """The maps (B, K, H, W) to look at: of H1 H itself, of H3 its probabilities, of others the normalised H (Eq. 5)."""
-    if cfg.loss.joint == 'none' and cfg.loss.heatmap != 'softmax':
-        return heatmaps if cfg.loss.heatmap == 'mse' else 1 / (1 + np.exp(-heatmaps))
-    return normalised(heatmaps, cfg.network.beta, cfg.network.debiased)
+    """The maps (B, K, H, W) to look at: the normalised ones (Eq. 5) where joints are learned, else as the loss says."""
+    if cfg.loss.joint != 'none':
+        return losses.HeatmapLoss.pictured(cfg, heatmaps)
+    return losses.kinds()[cfg.loss.heatmap].pictured(cfg, heatmaps)
 
 
-def predict(cfg, net, loader, contexts, flip_pairs, title, scored=False):
+def predict(cfg, net, loader, contexts, title, scored=False):
     """Joints of every sample by every decoding, and scores.
 
     Returns {decoding: (N, K, 2)} in 0-based pixels of the source images, in the order of the samples, and scores
@@ -100,7 +95,7 @@ def predict(cfg, net, loader, contexts, flip_pairs, title, scored=False):
     with tqdm(total=len(loader.samples), desc=title, unit=' images', mininterval=1, leave=False,
               dynamic_ncols=True) as bar:
         for batch in loader.batches():
-            heatmaps, direct = infer(cfg, net, batch.images, contexts, flip_pairs)
+            heatmaps, direct = infer(cfg, net, batch.images, contexts)
             for method in methods:
                 joints[method].append(locate(cfg, net, heatmaps, direct, method, batch.matrices))
             if scored:

@@ -20,16 +20,16 @@ def require():
                          'folder')
 
 
-def identity(cfg, joints):
+def identity(cfg):
     """What an exported network of a configuration computes, and so what its user's has to agree in: {key: value}."""
     keys = ('backbone', 'head', 'deconvolutions', 'stages', 'beta', 'debiased')
-    return {'joints': joints, 'input.size': list(cfg.input.size),
+    return {'joints': len(cfg.data.skeleton['joints']), 'input.size': list(cfg.input.size),
             **{f'network.{key}': cfg.network[key] for key in keys}}
 
 
-def metadata(cfg, joints):
+def metadata(cfg):
     """The same as an .onnx file holds it: {key: text}."""
-    return {'experiment': cfg.name, 'network': json.dumps(identity(cfg, joints))}
+    return {'experiment': cfg.name, 'network': json.dumps(identity(cfg))}
 
 
 def output_names(cfg):
@@ -48,13 +48,13 @@ class OnnxNet:
     configuration's, and where onnxruntime is not installed.
     """
 
-    def __init__(self, path, cfg, joints):
+    def __init__(self, path, cfg):
         require()
         self.stride = None if cfg.network.head == 'regression' else grid.stride(cfg.network.deconvolutions)
         self._path, self._names = path, output_names(cfg)
         self._session = _session(path)
-        _check(path, self._session, cfg, joints)
-        self._try(cfg, joints)
+        _check(path, self._session, cfg)
+        self._try(cfg)
 
     def __call__(self, images):
         outputs = [mx.nd.array(output) for output in self._run(images.asnumpy())]
@@ -67,9 +67,9 @@ class OnnxNet:
         except Exception as error:            # onnxruntime has many, all derived from this alone
             raise InputError(f'{self._path}: cannot be run ({_line(error)})') from None
 
-    def _try(self, cfg, joints):
+    def _try(self, cfg):
         """InputError unless the outputs have the shapes that they should have."""
-        width, height = cfg.input.size
+        (width, height), joints = cfg.input.size, len(cfg.data.skeleton['joints'])
         for name, output in zip(self._names, self._run(np.zeros((1, height, width, 3), np.uint8))):
             s = self.stride
             expected = (1, joints, height // s, width // s) if name.startswith('heatmaps') else (1, joints, 2)
@@ -95,12 +95,12 @@ def _line(error):
     return f'{line[:77]}...' if len(line) > 80 else line
 
 
-def _check(path, session, cfg, joints):
+def _check(path, session, cfg):
     """InputError unless a file's metadata are those of the configuration."""
     try:
         theirs = dict(json.loads(session.get_modelmeta().custom_metadata_map['network']))
     except (KeyError, ValueError, TypeError, RecursionError):
         raise InputError(f'{path}: not an export of a network (python -m common.export writes them)') from None
-    for key, value in identity(cfg, joints).items():
+    for key, value in identity(cfg).items():
         if theirs.get(key, config.BEFORE.get(key)) != value:
             raise InputError(f'{path}: exported with {key} {theirs.get(key)!r:.80}; {cfg.path} has {value!r}')

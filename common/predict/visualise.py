@@ -113,18 +113,18 @@ def sheet(images, columns=6):
     return np.vstack([np.hstack(cells[row * columns:(row + 1) * columns]) for row in range(rows)])
 
 
-def predictions(samples, joints, limbs, sides):
+def predictions(samples, joints, person):
     """Skeletons on the crops of the first `PEOPLE` samples, one sheet.
 
     samples: `common.crop.Sample`s whose boxes all have the same proportions; joints: (N, K, 2) in 0-based source
-    pixels; limbs, sides: as of `draw_skeleton`.
+    pixels; person: a `skeleton.Skeleton`.
     """
     size = round(256 * samples[0].box[2] / samples[0].box[3]), 256
     pictures = []
     for sample, found in zip(samples[:PEOPLE], joints):
         matrix = crop_matrix(sample.box, size)
         image = crop_sample(sample, size, matrix)[0]
-        pictures.append(draw_skeleton(image, transform_points(matrix, found), limbs, sides))
+        pictures.append(draw_skeleton(image, transform_points(matrix, found), person.limbs, person.sides))
     return sheet(pictures)
 
 

@@ -1,16 +1,19 @@
-"""Training an experiment on the disk: what it starts from before it, what may be resumed, and the report after it."""
+"""Training an experiment on the disk: what it starts from before it, and what may be resumed."""
 import gc
 import hashlib
+import os
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from common import config, experiment, files, results, runtime
+from common import config, files, results, runtime
 from common.errors import InputError
-from common.nets import bfloat16
+from common.nets import bfloat16, losses, pose_net
 from common.train import trainer
-from common.train.trainer import STATE
+from common.train.devices import Devices
+from common.train.run import BEST, STATE
 from common.weights import checkpoint, store
 
 # What a training leaves in its folder: at its start, and when it has finished.
@@ -19,89 +22,156 @@ CONFIG, ABOUT, PICTURE = 'config.yaml', 'run.json', 'predictions.jpg'
 RESUMED_WITH = ('train.epochs', 'train.patience', 'train.drops', 'train.rates', 'test.batch_size')
 
 
-def run_folder(out, cfg):
+class Job(NamedTuple):
+    """What is to be trained where, besides the configuration."""
+
+    data: str                                 # the data set's folder
+    out: str                                  # results go to OUT/<experiment>
+    overrides: list                           # of the configuration, 'section.key=value' (`config.load`)
+    resume: bool                              # go on where an earlier run of this experiment stopped
+    devices: Devices
+
+
+class Finished(NamedTuple):
+    """A training that has ended, in its folder."""
+
+    cfg: Any
+    params: Path                              # of the best epoch
+    test: Path                                # where the scores of its test go
+    picture: Path                             # and its predictions
+
+
+def finished(folder) -> Finished:
+    """What `train` left in a folder."""
+    return Finished(config.load(folder / CONFIG), folder / BEST, folder / results.TEST, folder / PICTURE)
+
+
+def run_folder(out, cfg) -> Path:
     """Where the results of an experiment go: OUT/<its name>."""
     return Path(out) / cfg.name
 
 
-def train(args, cfg, joints, prepare):
+def train(cfg, prepare, job) -> list:
     """Train an experiment, and before it the ones it starts from, after the last of them that is finished.
 
-    args: parsed `options.add_training`, and `data`; prepare: a function of a configuration, the devices and this
-    worker's shard that returns the training loader and the validation function. Returns the folders of that one and of
-    those trained, in the order of training (none in a worker that is not the first); each holds best.params,
-    result.json, log.jsonl, config.yaml and last.state. InputError where the experiment's own folder holds a run already
-    and --resume was not given, or a finished one that has lost its last.state: nothing is overwritten.
+    prepare: a function of a configuration and of how many others it starts from that returns the training loader and
+    the validation function. Returns the folders of that one and of those trained, in the order of training (none in a
+    worker that is not the first); each holds best.params, result.json, log.jsonl, config.yaml and last.state.
+    InputError where the experiment's own folder holds a run already and the job does not resume, or a finished one that
+    has lost its last.state: nothing is overwritten.
     """
-    contexts, kvstore = runtime.contexts(args.gpus, args.cpus), runtime.kvstore(args.kvstore)
-    links = experiment.chain(cfg, args.overrides)
-    resumed = (run_folder(args.out, cfg) / STATE).exists()
-    if resumed and not args.resume:
-        raise InputError(f'{run_folder(args.out, cfg)}: holds a run of this experiment; --resume continues it, another '
-                         '--out starts anew')
-    if not resumed and (run_folder(args.out, cfg) / results.TRAINING).exists():
-        raise InputError(f'{run_folder(args.out, cfg)}: holds a finished run, but not the {STATE} it could go on from; '
-                         'use another --out')
-    finished = [run for run in links[:-1] if (run_folder(args.out, run) / results.TRAINING).exists()][-1:]
-    if finished:                              # what that started from is not needed any more
-        links = links[links.index(finished[0]):]
-    if resumed:
-        links = [*finished, cfg]
-    for run in links:
-        _check_same_run(run_folder(args.out, run), run, args, goes_on=run is cfg)
-    if any(run.train.dtype == 'bfloat16' for run in links if run not in finished):
-        bfloat16.require(contexts)
-    folders = []
-    for run in links:
-        folder = files.make_folder(run_folder(args.out, run))
-        if run not in finished:
-            if run is not cfg and not isinstance(kvstore, str):
-                raise InputError(f'{cfg.name} starts from {run.name}: with --kvstore {args.kvstore}, train that first')
-            if run is not cfg:
-                print(f'{cfg.name} starts from {run.name}, which is trained first', flush=True)
-            _train_one(run, joints, prepare, folder, folders[-1] / trainer.BEST if folders else None, contexts, kvstore,
-                       args)
-        folders.append(folder)
-    rank, _ = runtime.shard(kvstore)
-    return folders if rank == 0 else []
+    links = chain(cfg, job.overrides)
+    waiting, start = _waiting(links, job)
+    for link in links:
+        if link in waiting or link is start:
+            _check_same_run(run_folder(job.out, link), link, job, goes_on=link is cfg)
+    if any(link.train.dtype == 'bfloat16' for link in waiting):
+        bfloat16.require(job.devices.contexts)
+    folders = [run_folder(job.out, start)] if start else []
+    for link in waiting:
+        if link is not cfg:
+            if not isinstance(job.devices.kvstore, str):
+                raise InputError(f'{cfg.name} starts from {link.name}: with --kvstore {job.devices.store_name}, train '
+                                 'that first')
+            print(f'{cfg.name} starts from {link.name}, which is trained first', flush=True)
+        _train_one(link, links.index(link), prepare, folders[-1] / BEST if folders else None, job)
+        folders.append(run_folder(job.out, link))
+    return folders if job.devices.first else []
 
 
-def report(args, folders, test):
-    """Test the best network of each folder that `train` returned on the split it was chosen by.
+def chain(cfg, overrides) -> list:
+    """The experiment, preceded by the one it starts from, whose file's path from its own folder it names, and so on.
 
-    test: a function of configuration, parameters, data, split and devices, and of the files to write: json (test.json)
-    and picture (predictions.jpg).
+    Overrides hold for all of them, save those of keys in which the files differ from there on: these tell one from the
+    other.
     """
-    for folder in folders:
-        cfg = config.load(folder / CONFIG)
-        test(cfg, folder / trainer.BEST, args.data, cfg.data.valid, runtime.contexts(args.gpus, args.cpus),
-             json=folder / results.TEST, picture=folder / PICTURE)
-    if folders:
-        print(f'best networks, logs, scores and pictures: {", ".join(map(str, folders))}')
+    links, own = [cfg], {'train.start_from'}
+    while links[0].train.start_from:
+        path = Path(os.path.realpath(Path(links[0].path).parent / f'{links[0].train.start_from}.yaml'))
+        own.update(config.differences(config.load(links[0].path), config.load(path)))
+        first = config.load(path, [override for override in overrides if override.partition('=')[0].strip() not in own])
+        if first.name in [link.name for link in links]:
+            raise InputError(f'{links[0].path}: train.start_from is {links[0].train.start_from}, which starts from it')
+        links.insert(0, first)
+    return links
 
 
-def _check_same_run(folder, cfg, args, goes_on):
+def _waiting(links, job):
+    """The experiments of a chain that are to be trained, and the finished one they start from, or None."""
+    cfg = links[-1]
+    folder = run_folder(job.out, cfg)
+    resumed = (folder / STATE).exists()
+    if resumed and not job.resume:
+        raise InputError(f'{folder}: holds a run of this experiment; --resume continues it, another --out starts anew')
+    if not resumed and (folder / results.TRAINING).exists():
+        raise InputError(f'{folder}: holds a finished run, but not the {STATE} it could go on from; use another --out')
+    done = [link for link in links[:-1] if (run_folder(job.out, link) / results.TRAINING).exists()]
+    start = done[-1] if done else None
+    first = links.index(start) + 1 if start else 0
+    return ([cfg] if resumed else links[first:]), start
+
+
+def _check_same_run(folder, cfg, job, goes_on):
     """InputError if the folder holds a run on other data, or of a configuration that a resumed run cannot change.
 
     One that is only started from, if it is finished, may have been tested in another way; it is not resumed.
     """
-    finished = (folder / results.TRAINING).exists()
-    if not finished and not (folder / STATE).exists():
+    is_finished = (folder / results.TRAINING).exists()
+    if not is_finished and not (folder / STATE).exists():
         return
     try:
-        data, asked = files.read_object(folder / ABOUT).get('data'), experiment.data_name(args.data)
+        data, asked = files.read_object(folder / ABOUT).get('data'), results.data_name(job.data)
         changed = config.differences(config.load(folder / CONFIG), cfg)
     except InputError as error:
         raise InputError(f'{folder}: holds a run that cannot be resumed: {error}') from None
     if data != asked:
         raise InputError(f'{folder}: holds a run on {data}, not on {asked}; use another --out')
-    goes_on = goes_on or not finished
+    goes_on = goes_on or not is_finished
     for key in sorted(changed.keys() - idle_keys(cfg, goes_on)):
         before, now = changed[key]
         if key not in RESUMED_WITH and (goes_on or not key.startswith('test.')):
             raise InputError(f'{folder}: holds a run with {key} {before!r}, not {now!r}; use another --out')
         if not goes_on and key != 'test.batch_size':
             print(f'{folder}: is finished and stays as it is, with {key} {before!r}, not {now!r}', flush=True)
+
+
+def idle_keys(cfg, scored) -> set:
+    """The keys that change nothing in a network, because what they are of is not used.
+
+    scored: nor in its scores, which are those of every decoding.
+    """
+    joint, maps = cfg.loss.joint != 'none', cfg.network.head != 'regression'
+    used = {'network.beta': maps and (joint or scored), 'network.debiased': maps and (joint or scored),
+            'test.window': maps and scored, 'loss.joint_weight': joint, 'loss.window': maps and joint,
+            'loss.heatmap_weight': cfg.loss.heatmap != 'none'}
+    kinds = losses.kinds()
+    others = {f'loss.{key}' for name, kind in kinds.items() if name != cfg.loss.heatmap for key in kind.keys}
+    return {key for key, is_used in used.items() if not is_used} | others
+
+
+def _train_one(cfg, phase, prepare, start, job):
+    """Train one experiment of a chain; its first worker writes, which keeps other processes out of the folder."""
+    folder, devices = files.make_folder(run_folder(job.out, cfg)), job.devices
+    about = {'experiment': cfg.name, 'data': results.data_name(job.data), 'commit': results.commit(),
+             'seed': cfg.train.seed, 'devices': [str(context) for context in devices.contexts],
+             'workers': devices.shard[1], 'kvstore': devices.store_name}
+    with files.locked(folder) if devices.first else nullcontext():
+        runtime.seed_everything(cfg.train.seed)
+        gc.collect()                          # the last phase's network is in reference cycles, and its memory large
+        loader, validate = prepare(cfg, phase)
+        about['annotations'] = _digest(loader.samples)
+        resumed = (folder / STATE).exists()
+        if resumed:
+            _check_same_people(folder, about)
+        if devices.first:
+            config.save(cfg, folder / CONFIG)
+            files.write_json(folder / ABOUT, about)
+        net = pose_net.create(cfg, devices.contexts)
+        if not resumed:
+            _initial_parameters(cfg, net, start, devices.contexts)
+        history = trainer.fit(cfg, net, loader, validate, folder, devices)
+        if devices.first:
+            _write_result(folder / results.TRAINING, about, history)
 
 
 def _digest(samples):
@@ -121,43 +191,6 @@ def _check_same_people(folder, about):
                          'those of now; use another --out')
 
 
-def idle_keys(cfg, scored):
-    """The keys that change nothing in a network, because what they are of is not used.
-
-    scored: nor in its scores, which are those of every decoding.
-    """
-    joint, maps = cfg.loss.joint != 'none', cfg.network.head != 'regression'
-    keys = {'network.beta': maps and (joint or scored), 'network.debiased': maps and (joint or scored),
-            'test.window': maps and scored, 'loss.joint_weight': joint, 'loss.window': maps and joint,
-            'loss.heatmap_weight': cfg.loss.heatmap != 'none', 'loss.sigma': cfg.loss.heatmap == 'mse',
-            'loss.radius': cfg.loss.heatmap == 'binary', 'loss.negatives': cfg.loss.heatmap == 'binary'}
-    return [key for key, used in keys.items() if not used]
-
-
-def _train_one(cfg, joints, prepare, folder, start, contexts, kvstore, args):
-    """Train one experiment of a chain; its first worker writes, which keeps other processes out of the folder."""
-    rank, workers = runtime.shard(kvstore)
-    about = {'experiment': cfg.name, 'data': experiment.data_name(args.data), 'commit': experiment.commit(),
-             'seed': cfg.train.seed, 'devices': [str(context) for context in contexts], 'workers': workers,
-             'kvstore': args.kvstore}
-    with files.locked(folder) if rank == 0 else nullcontext():
-        runtime.seed_everything(cfg.train.seed)
-        gc.collect()                          # the last phase's network is in reference cycles, and its memory large
-        loader, validate = prepare(cfg, contexts, (rank, workers))
-        about['annotations'] = _digest(loader.samples)
-        if (folder / STATE).exists():
-            _check_same_people(folder, about)
-        if rank == 0:
-            config.save(cfg, folder / CONFIG)
-            files.write_json(folder / ABOUT, about)
-        net = experiment.network(cfg, joints, contexts)
-        if not (folder / STATE).exists():
-            _initial_parameters(cfg, net, start, contexts)
-        history = trainer.fit(cfg, net, loader, validate, folder, contexts, kvstore)
-        if rank == 0:
-            _write_result(folder / results.TRAINING, about, history)
-
-
 def _write_result(path, about, history):
     """result.json of a training; where an earlier one of these epochs is there, its commit is the one that counts."""
     scores = {'best': max(history, key=lambda line: line['score']), 'last': history[-1]}
@@ -167,10 +200,9 @@ def _write_result(path, about, history):
 
 
 def _initial_parameters(cfg, net, start, contexts):
+    """Set what a training starts from: a network trained before it, or `network.pretrained`."""
     if start:
         checkpoint.load_parameters(net, start, contexts)
     elif cfg.network.pretrained:
-        path = cfg.network.pretrained
-        if path == 'imagenet':
-            path = store.fetch(f'{cfg.network.backbone}_v1b', '--set network.pretrained=FILE (empty: random weights)')
+        path = store.pretrained(cfg.network.pretrained, cfg.network.backbone)
         print(f'{path}: {checkpoint.load_parameters(net, path, contexts, partly=True)}', flush=True)

@@ -58,15 +58,24 @@ class Statistics:
                 start = end
 
 
-class FirstWorker:
-    """Lets the first worker alone compute the metrics of an epoch; all of them get its score and so agree."""
+class Workers:
+    """What the workers of a kvstore tell each other besides gradients and statistics."""
+
+    NUMBERS = 4                               # of a vector, at most
 
     def __init__(self, store):
-        self._rank, _ = runtime.shard(store)
-        self._sum = SumOverWorkers(store, mx.nd.zeros(1))
+        self._first = runtime.shard(store)[0] == 0
+        self._sum = SumOverWorkers(store, mx.nd.zeros(self.NUMBERS))
 
-    def __call__(self, validate, net):
-        metrics = validate(net) if self._rank == 0 else {'score': 0.0}
-        if self._sum.workers > 1:
-            metrics['score'] = self._sum(mx.nd.array([metrics['score']])).asscalar().item()
+    def total(self, numbers) -> list:
+        """The sum over all workers of a list of numbers."""
+        if self._sum.workers == 1:
+            return list(numbers)
+        vector = mx.nd.array([*numbers, *[0] * (self.NUMBERS - len(numbers))])
+        return self._sum(vector).asnumpy()[:len(numbers)].tolist()
+
+    def first(self, validate, net):
+        """The metrics of an epoch, which the first worker alone computes; all of them get its score and so agree."""
+        metrics = validate(net) if self._first else {'score': 0.0}
+        metrics['score'], = self.total([metrics['score']])
         return metrics

@@ -1,9 +1,32 @@
-"""Parameters from GluonCV's model store: those that `scripts/download_models.sh` put into models/, or fetched now."""
+"""Parameters to start from: a file or folder of the user's, models/, or GluonCV's model store."""
 from pathlib import Path
 
 from common.errors import InputError
+from common.runtime import import_gluoncv
 
 MODELS = Path(__file__).resolve().parents[2] / 'models'
+OPTION = '--set network.pretrained=FILE (empty: random weights)'
+
+
+def pretrained(place, backbone):
+    """The file that `network.pretrained` means for a backbone such as 'resnet18'; InputError where there is none.
+
+    place: 'imagenet' (RESNET_v1b-*.params in models/, or else fetched), a folder that holds such a file, or a file.
+    """
+    name = f'{backbone}_v1b'
+    if place == 'imagenet':
+        return _in_folder(MODELS, name) or fetch(name, OPTION)
+    if Path(place).is_dir():
+        found = _in_folder(Path(place), name)
+        if not found:
+            raise InputError(f'network.pretrained {place}: this folder has no {name}-*.params')
+        return found
+    return place
+
+
+def _in_folder(folder, name):
+    """The first file of a network's parameters in a folder, by its name, or None."""
+    return next(iter(sorted(folder.glob(f'{name}-*.params'))), None)
 
 
 def fetch(name, option):
@@ -12,7 +35,8 @@ def fetch(name, option):
     That is the one in models/, or else one fetched once into GluonCV's cache (~/.mxnet/models). option: how the user
     gives a file instead, for the message.
     """
-    from gluoncv.model_zoo.model_store import get_model_file, short_hash  # takes seconds
+    import_gluoncv()                          # takes seconds
+    from gluoncv.model_zoo.model_store import get_model_file, short_hash
     try:
         file = f'{name}-{short_hash(name)}.params'
     except ValueError:

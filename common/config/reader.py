@@ -1,0 +1,141 @@
+"""Experiments: small YAML files over shared bases, checked key by key.
+
+A file holds only the lines that differ from its `base:` (a path relative to the file, or a list of them, later ones
+winning). `load` merges them, applies `--set a.b=c` and checks every key against `schema`.
+"""
+import difflib
+import os
+from pathlib import Path
+
+import yaml
+from easydict import EasyDict
+
+from common import files
+from common.config.schema import BEFORE, optional, problems, schema
+from common.errors import InputError
+from common.guard import yaml_text
+from common.guard.rules import Wrong, relative_path
+
+SKELETON, HEATMAP = 'data.skeleton', 'loss.heatmap'
+
+
+def load(path, overrides=()) -> EasyDict:
+    """The experiment in `path` as an EasyDict of every key in `schema`, plus `name` and `path`.
+
+    overrides: strings 'section.key=value', the value in YAML. The name is what `save` wrote or else the path below
+    `experiments`, without its suffix ('mpii/table2/i1'). InputError names the file or option and the key, and says
+    what would be right.
+    """
+    path = Path(os.path.realpath(path))
+    name, values = resolve(path, overrides)
+    cfg = EasyDict(name=name, path=str(path), **{section: {} for section in schema()})
+    for key, (value, _) in values.items():
+        section, _, own = key.partition('.')
+        cfg[section][own] = value
+    for problem in problems(cfg):
+        raise InputError(f'{path}: {problem}')
+    return cfg
+
+
+def resolve(path, overrides=()):
+    """The name of the experiment in `path`, and {'section.key': (checked value, file or option it stands in)}."""
+    path = Path(os.path.realpath(path))
+    values = _read(path, (), {})
+    for override in overrides:
+        key, equals, value = override.partition('=')
+        if not equals:
+            raise InputError(f'--set {override}: expected section.key=value')
+        if key.strip() == 'name':
+            raise InputError(f'--set {override}: unknown key name; a file may hold it')
+        values[key.strip()] = (yaml_text.parse(value, f'--set {override}'), f'--set {override}')
+    name = _check('name', *values.pop('name', (_name(path), path)), relative_path())
+    rules = {f'{section}.{key}': rule for section, keys in schema().items() for key, (rule, _) in keys.items()}
+    values = {**{key: (value, path) for key, value in BEFORE.items()}, **values}
+    for key, (_, source) in values.items():
+        if key not in rules:
+            raise InputError(f'{source}: unknown key {key}{_nearest(key, rules)}')
+    if isinstance(values.get(SKELETON, (None,))[0], str):
+        values[SKELETON] = _read_skeleton(*values[SKELETON])
+    lacking = {f'loss.{key}' for key in optional(values.get(HEATMAP, (None,))[0])}
+    for key, rule in rules.items():
+        if key not in values and key not in lacking:
+            raise InputError(f'{path}: no value for {key}; expected {rule.text}')
+    return name, {key: (_check(key, *values[key], rule), values[key][1]) for key, rule in rules.items() if key in values}
+
+
+def save(cfg, path):
+    """Write the resolved configuration, one that `load` reads again (but what it starts from lies elsewhere)."""
+    files.write_text(path, yaml.safe_dump({'name': cfg.name, **sections(cfg)}, sort_keys=False))
+
+
+def sections(cfg) -> dict:
+    """The configuration as plain dicts: {section: {key: value}}."""
+    return {section: {key: dict(value) if isinstance(value, dict) else value for key, value in cfg[section].items()}
+            for section in schema()}
+
+
+def differences(one, other) -> dict:
+    """The keys ('section.key') in which two configurations differ, and both values: {key: (value, value)}."""
+    pairs = {f'{section}.{key}': (one[section].get(key), other[section].get(key)) for section, keys in schema().items()
+             for key in keys}
+    return {key: (mine, theirs) for key, (mine, theirs) in pairs.items() if mine != theirs}
+
+
+def _read_skeleton(name, source):
+    """The content of the file that `data.skeleton` names, from the folder of the file it stands in, and its path."""
+    folder = Path(source).parent if os.path.exists(source) else Path()         # of an option: where the user is
+    path = Path(os.path.realpath(folder / name))
+    return yaml_text.read(path), str(path)
+
+
+def _read(path, seen, known):
+    """{'section.key': (value, file it stands in)} of a file over its bases.
+
+    seen: the files whose base this is; known: the result for every base read before.
+    """
+    if path in seen:
+        raise InputError(f'{path}: is its own base')
+    if path in known:
+        return known[path]
+    tree = yaml_text.read(path)
+    tree = {} if tree is None else tree
+    if not isinstance(tree, dict):
+        raise InputError(f'{path}: expected sections ({", ".join(schema())})')
+    bases = tree.pop('base', [])
+    values = {}
+    for base in bases if isinstance(bases, list) else [bases]:
+        if not isinstance(base, str) or not base.isprintable():
+            raise InputError(f'{path}: base is {yaml_text.shown(base)}; expected a file, or a list of files')
+        values.update(_read(Path(os.path.realpath(path.parent / base)), seen + (path,), known))
+    name = tree.pop('name', None)
+    if name is not None and not seen:         # a base's name is not ours
+        values['name'] = name, str(path)
+    known_sections = schema()
+    for section, keys in tree.items():
+        if section in known_sections and not isinstance(keys, dict):
+            raise InputError(f'{path}: {section} is a section; expected keys in it ({", ".join(known_sections[section])})')
+        if section not in known_sections:
+            raise InputError(f'{path}: unknown key {yaml_text.plain(section)}{_nearest(yaml_text.plain(section), known_sections)}')
+        values.update({f'{section}.{yaml_text.plain(key)}': (value, str(path)) for key, value in keys.items()})
+    known[path] = values
+    return values
+
+
+def _check(key, value, source, rule):
+    try:
+        return rule.check(value)
+    except Wrong as error:
+        raise InputError(f'{source}: {key}: {error}') from None
+    except (ValueError, TypeError, OverflowError):
+        raise InputError(f'{source}: {key} is {yaml_text.shown(value)}; expected {rule.text}') from None
+
+
+def _nearest(key, known):
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f'; did you mean {close[0]}?' if close else f'; the sections are {", ".join(schema())}'
+
+
+def _name(path):
+    parts = path.with_suffix('').parts
+    below = len(parts) - parts[::-1].index('experiments') if 'experiments' in parts else -1
+    return '/'.join(parts[below:])

@@ -1,0 +1,111 @@
+"""Every key of an experiment: what it may be, and what it means. Nothing else explains them."""
+from typing import NamedTuple
+
+from common import skeleton
+from common.guard.rules import Rule, boolean, integer, list_of, number, one_of, relative_path, text
+from common.nets import losses
+
+
+class Key(NamedTuple):
+    """A key of the schema."""
+
+    rule: Rule
+    meaning: str
+
+
+def _skeleton():
+    return Rule('a skeleton: the path of its file from this one, such as ../../pose_mpii/skeleton.yaml', skeleton.check)
+
+
+def schema():
+    """{section: {key: `Key`}}; the section `loss` holds the keys of every heat-map loss that is defined."""
+    kinds = losses.kinds()
+    return {
+        'data': {
+            'set': Key(relative_path(), 'the data set: its programs are in the package pose_SET'),
+            'skeleton': Key(_skeleton(), 'the joints of a person (`common.skeleton`)'),
+            'train': Key(relative_path(), 'the split trained on'),
+            'valid': Key(relative_path(), 'the split that decides when the rate drops and which epoch is best'),
+        },
+        'input': {
+            'size': Key(list_of(integer(32, 4096), length=2), 'width and height of the input in pixels'),
+        },
+        'augment': {
+            'rotation': Key(number(0, 180), 'degrees, uniform in +-'),
+            'scale': Key(number(0, 0.9), 'factor, uniform in 1 +-'),
+            'flip': Key(boolean(), 'mirror half of the crops'),
+        },
+        'network': {
+            'backbone': Key(one_of('resnet18', 'resnet50', 'resnet101'), 'the ResNet'),
+            'pretrained': Key(text(may_be_empty=True), 'imagenet, a folder that holds its file, or a .params file; '
+                                                       'empty: random weights'),
+            'head': Key(one_of('heatmap', 'regression'), 'N_H of Eq. 2 or N_J of Eq. 3'),
+            'deconvolutions': Key(integer(1, 4), 'each doubles the heat maps; a cell is 32 / 2^n pixels wide'),
+            'stages': Key(integer(1, 8), 'of Figure 1'),
+            'beta': Key(number(0, above=True), "the integral's softmax is taken of beta * heat map: a map of height 1 is "
+                                               'nearly flat to it'),
+            'debiased': Key(boolean(), "take the background's weights off those of the softmax (`nets.integral`)"),
+        },
+        'loss': {
+            'heatmap': Key(one_of(*sorted(kinds)), 'mse is H1, softmax H2, binary H3; none for I* and R1'),
+            'joint': Key(one_of('l1', 'l2', 'none'), 'of the joints, in widths of the input'),
+            'heatmap_weight': Key(number(0, above=True), 'of the heat-map loss'),
+            'joint_weight': Key(number(0, above=True), 'of the joint loss'),
+            'window': Key(integer(0, 64), "the joint loss's integral: cells to each side of the maximum; 0: all"),
+            **{key: Key(*values) for kind in kinds.values() for key, values in kind.keys.items()},
+        },
+        'train': {
+            'start_from': Key(text(may_be_empty=True), 'the experiment whose best network starts: h1, ../b/h1'),
+            'batch_size': Key(integer(1), 'over all devices (of each worker, with several machines)'),
+            'rates': Key(list_of(number(0, above=True), at_least=1), 'the next one when validation saturates; saturated '
+                                                                     'again, the run ends'),
+            'patience': Key(integer(1), 'epochs without a better score: validation has saturated'),
+            'drops': Key(list_of(integer(1)), 'if given, the epochs after which the rate drops; patience is unused'),
+            'epochs': Key(integer(1), 'at most'),
+            'freeze_bn': Key(boolean(), 'batch normalisation by its running statistics'),
+            'dtype': Key(one_of('float32', 'bfloat16'), 'what convolutions compute in (`nets.bfloat16`)'),
+            'seed': Key(integer(0, 2 ** 32 - 1), 'of all that is random'),
+        },
+        'test': {
+            'decode': Key(one_of('argmax', 'quarter', 'integral', 'local', 'regression'), 'heat maps to joints'),
+            'window': Key(integer(1, 64), 'local integral: cells to each side of the maximum'),
+            'stage': Key(integer(0), 'the stage whose output counts; 0: the last'),
+            'flip': Key(boolean(), 'average with the mirrored image'),
+            'batch_size': Key(integer(1), 'images at a time'),
+        },
+    }
+
+
+def optional(cfg_loss):
+    """Keys of `loss` that a configuration may lack: those of other heat-map losses than its own."""
+    kinds = losses.kinds()
+    own = kinds[cfg_loss].keys if cfg_loss in kinds else {}
+    return {key for kind in kinds.values() for key in kind.keys if key not in own}
+
+
+# Keys younger than configurations that were saved, and what these meant.
+BEFORE = {'train.dtype': 'float32', 'test.stage': 0, 'loss.window': 0, 'network.debiased': False}
+
+
+def problems(cfg):
+    """What is wrong with values together, which no single key can say: a list of texts."""
+    network, loss, train = cfg.network, cfg.loss, cfg.train
+    regression = network.head == 'regression'
+    found = {
+        f'input.size {cfg.input.size}: both must be multiples of 32': any(n % 32 for n in cfg.input.size),
+        'loss.heatmap and loss.joint are both none: there is nothing to learn': loss.heatmap == loss.joint == 'none',
+        'network.head is regression: loss.heatmap must be none': regression and loss.heatmap != 'none',
+        'network.head is regression: loss.window must be 0': regression and loss.window > 0,
+        'network.debiased: loss.window must be 0': network.debiased and loss.window > 0,
+        'network.head is regression: test.decode must be regression': regression and cfg.test.decode != 'regression',
+        'network.head is heatmap: test.decode cannot be regression':
+            not regression and cfg.test.decode == 'regression',
+        'network.stages > 1: needs network.head heatmap and network.deconvolutions 2 (conv3 and the heat maps, which '
+        'are concatenated, have the same size then)':
+            network.stages > 1 and (regression or network.deconvolutions != 2),
+        f'test.stage {cfg.test.stage}: network.stages is {network.stages}': cfg.test.stage > network.stages,
+        'train.drops: must increase, and be one fewer than train.rates':
+            bool(train.drops) and (sorted(set(train.drops)) != train.drops or len(train.drops) != len(train.rates) - 1),
+        losses.kinds()[loss.heatmap].problem(cfg): True,
+    }
+    return [problem for problem, present in found.items() if present and problem]

@@ -1,0 +1,139 @@
+"""How sharp the integral's softmax should be, how wide the local integral's window, and on which maps they fail.
+
+Runs a trained network once and prints the data set's metrics, in percent, of
+
+- the integral over all cells as it is, and with the background's weights subtracted (debiased), and the local integral
+  for windows of 3 x 3 to 9 x 9 cells, for a beta from a quarter of the configured `network.beta` to four times of it;
+- every decoding, on the joints whose normalised map (Eq. 5) has one mode and on the others apart. One mode: nine tenths
+  of it lie in one window of `test.window`;
+- every decoding, by the height of the map's maximum.
+
+The last two are of data sets that score single joints. --json writes them with where they are from. A decodings.json
+beside a result's test.json comes into the tables (`scripts/paper_tables.py`).
+"""
+import numpy as np
+from tqdm import tqdm
+
+from common import files, grid, heatmaps, results, runtime
+from common.data.loader import ordered_loader
+from common.dataset import Source
+from common.errors import InputError
+from common.predict import inference
+from common.predict.decode import HEATMAP_DECODINGS
+from common.programs import options
+from common.results import markdown
+
+WINDOWS = (1, 2, 3, 4, 0)                     # cells to each side of the maximum; 0: all, as in `loss.window`
+FACTORS = (0.25, 0.5, 1, 2, 4)                # of network.beta
+ONE_MODE = 0.9                                # of a normalised map in one window
+PEAKS = (0, 0.2, 0.35, 0.5, 0.65, 0.8, np.inf)                                 # heights of a map's maximum
+
+
+def study(dataset, cfg, net, people, contexts):
+    """What the docstring above lists, by the configured network.
+
+    Returns {'local': [{'beta', 'window', and the metrics}], 'debiased': [{'beta', metrics}],
+    'modes': [{'modes': 'one' or 'several', 'share': percent of the joints, decoding: metrics, ...}],
+    'peaks': [{'from', 'to', 'share', decoding: metrics, ...}]}, the last two where joints are scored one by one.
+    """
+    beta, window = cfg.network.beta, cfg.test.window
+    local = [('local', factor * beta, cells) for factor in FACTORS for cells in WINDOWS]
+    debiased = [('debiased', factor * beta, 0) for factor in FACTORS]
+    own = [(method, beta, window) for method in HEATMAP_DECODINGS]
+    joints, confidence, peaks = {setting: [] for setting in (*local, *debiased, *own)}, [], []
+    for batch in tqdm(ordered_loader(cfg, people.samples).batches(), desc='test', unit=' batches', leave=False,
+                      dynamic_ncols=True):
+        maps, direct = inference.infer(cfg, net, batch.images, contexts)
+        confidence.append(heatmaps.confidence(maps, beta, window, cfg.network.debiased))
+        peaks.append(heatmaps.argmax(maps)[1])
+        for setting, found in joints.items():
+            found.append(_locate(cfg, net, maps, direct, setting, batch.matrices))
+    joints = {setting: np.concatenate(found) for setting, found in joints.items()}
+    scores = np.concatenate(peaks)
+
+    def metrics(setting, counting=people):
+        result = dataset.score(counting, joints[setting], scores)
+        return {metric: result[metric] for metric in dataset.metrics}
+
+    found = {'local': [{'beta': setting[1], 'window': setting[2], **metrics(setting)} for setting in local],
+             'debiased': [{'beta': setting[1], **metrics(setting)} for setting in debiased]}
+    counts = dataset.counted(people)
+    if counts is not None:
+        one_mode = np.concatenate(confidence) >= ONE_MODE
+
+        def lines(groups):
+            return [{**label, 'share': 100 * float((chosen & counts).sum() / counts.sum()),
+                     **{setting[0]: metrics(setting, dataset.only(people, chosen & counts)) for setting in own}}
+                    for label, chosen in groups if (chosen & counts).any()]
+        found['modes'] = lines([({'modes': 'one'}, one_mode), ({'modes': 'several'}, ~one_mode)])
+        found['peaks'] = lines([({'from': low, 'to': high}, (low <= scores) & (scores < high))
+                                for low, high in zip(PEAKS, PEAKS[1:])])
+    return found
+
+
+def _locate(cfg, net, maps, direct, setting, matrices):
+    """Joints (B, K, 2) in source pixels by a (decoding, beta, window); 'debiased' is the integral without background."""
+    method, beta, window = setting
+    if method == 'debiased':
+        mass = heatmaps.normalised(maps, beta, debiased=True)
+        cells = np.stack([mass.sum(axis=2) @ np.arange(mass.shape[3]), mass.sum(axis=3) @ np.arange(mass.shape[2])], 2)
+        return inference.to_source(grid.to_pixels(cells, net.stride), matrices)
+    return inference.locate(cfg, net, maps, direct, method, matrices, beta, window or max(maps.shape[2:]))
+
+
+def local_table(lines):
+    """`study`'s 'local' as Markdown: a row a beta, a column a window."""
+    cells = {(line['beta'], line['window']): _shown(line) for line in lines}
+    betas = sorted({beta for beta, _ in cells})
+    windows = sorted({window for _, window in cells}, key=lambda window: window or np.inf)
+    return markdown(['beta', *(f'{2 * window + 1} x {2 * window + 1} cells' if window else 'all cells'
+                               for window in windows)],
+                    [[f'{beta:g}', *(cells.get((beta, window), '-') for window in windows)] for beta in betas])
+
+
+def modes_table(lines):
+    """`study`'s 'modes' as Markdown: a row for one mode, and one for several."""
+    return markdown(['modes', 'joints', *HEATMAP_DECODINGS],
+                    [[line['modes'], f'{line["share"]:.1f}%', *(_shown(line[method]) for method in HEATMAP_DECODINGS)]
+                     for line in lines])
+
+
+def _shown(line):
+    """The metrics of a line, in their order."""
+    return ' / '.join(f'{value:.1f}' for key, value in line.items() if key not in ('beta', 'window'))
+
+
+def debiased_table(lines):
+    """`study`'s 'debiased' as Markdown: a row a beta."""
+    return markdown(['beta', 'debiased, all cells'], [[f'{line["beta"]:g}', _shown(line)] for line in lines])
+
+
+def peaks_table(lines):
+    """`study`'s 'peaks' as Markdown: a row a range of heights."""
+    return markdown(['peak of the map', 'joints', *HEATMAP_DECODINGS],
+                    [[f'{line["from"]:g} to {line["to"]:g}', f'{line["share"]:.1f}%',
+                      *(_shown(line[method]) for method in HEATMAP_DECODINGS)] for line in lines])
+
+
+def main(dataset, argv=None):
+    parser = options.parser(__doc__)
+    options.add_network(parser)
+    parser.add_argument('--params', required=True, metavar='FILE', help='its .params, or an exported .onnx')
+    options.add_source(parser, dataset)
+    parser.add_argument('--json', metavar='FILE', help='write the scores')
+    args = parser.parse_args(argv)
+    source = Source(args.data, args.split, dataset.source_options(args))
+    files.check_outputs([args.json], [args.cfg, args.params, *dataset.files(source)])
+    cfg = options.configuration(args, dataset)
+    if cfg.network.head == 'regression':
+        raise InputError(f'{cfg.name}: a regression network has no heat maps to decode')
+    people = dataset.people(source, cfg.input.size)
+    if people.truth is None:
+        raise InputError(f'--split {args.split}: has no ground truth to score')
+    contexts = runtime.contexts(args.gpus, args.cpus)
+    found = study(dataset, cfg, inference.load_network(cfg, args.params, contexts), people, contexts)
+    print(local_table(found['local']), debiased_table(found['debiased']), sep='\n')
+    if 'modes' in found:
+        print(modes_table(found['modes']), peaks_table(found['peaks']), sep='\n')
+    if args.json:
+        files.write_json(args.json, {**found, **results.provenance(cfg, args.data, args.split)})

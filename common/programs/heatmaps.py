@@ -1,0 +1,86 @@
+"""Figure 2 for any networks: their heat maps of some joints over the same photographs.
+
+A row a joint; for each person the photograph, with the annotated joint where there is one, and the heat map of each
+network. Of an integral network and of H2 the normalised map is shown (Eq. 5: softmax of beta H, whose expectation is
+the joint), of H1 H itself, of H3 its sigmoid; each map's own maximum gets the full colour.
+"""
+import numpy as np
+
+from common import config, files, runtime
+from common.data.crop import crop_matrix, crop_sample
+from common.data.loader import ordered_loader
+from common.dataset import Source
+from common.errors import InputError
+from common.predict import inference, visualise
+from common.programs import options
+
+HEIGHT = 256                                  # of the photographs in the figure
+
+
+def heatmaps(cfg, params, samples, contexts):
+    """The maps (N, K, h, w) to look at of a network's configured stage (see `inference.pictured`)."""
+    net = inference.load_network(cfg, params, contexts)
+    batches = ordered_loader(cfg, samples).batches()
+    maps = [inference.infer(cfg, net, batch.images, contexts)[0] for batch in batches]
+    return inference.pictured(cfg, np.concatenate(maps))
+
+
+def figure(person, samples, joints, names, maps):
+    """Figure 2: rows of `joints` (indices), for each sample the photograph and the map of each network.
+
+    person: a `skeleton.Skeleton`; samples: with boxes in the proportions of the networks' input; names: of the networks;
+    maps: (N, K, h, w) of each. Returns an RGB image.
+    """
+    rows = [[] for _ in joints]
+    for index, sample in enumerate(samples):
+        size = round(HEIGHT * sample.box[2] / sample.box[3]), HEIGHT
+        image, points, visible = crop_sample(sample, size, crop_matrix(sample.box, size))
+        for row, joint in zip(rows, joints):
+            marked = image.copy()
+            if visible[joint]:
+                visualise.mark(marked, points[joint], person.sides[joint], radius=6)
+            row += [marked] + [visualise.overlay(image, network[index, joint]) for network in maps]
+    titles = ['photograph', *names] * len(samples)
+    captions = [titles] + [[''] * len(titles)] * (len(rows) - 1)
+    return visualise.labelled(rows, captions, [person.joints[joint] for joint in joints])
+
+
+def main(dataset, argv=None):
+    parser = options.parser(__doc__)
+    options.add_source(parser, dataset)
+    parser.add_argument('--network', nargs=2, action='append', required=True, metavar=('YAML', 'PARAMS'),
+                        help='an experiment and its .params; one --network for each column')
+    parser.add_argument('--people', default='0', metavar='0,1,..', help='records of the split to show (default: 0)')
+    parser.add_argument('--joints', default='right ankle,left ankle,right wrist', metavar='NAME,..',
+                        help='default: right ankle,left ankle,right wrist')
+    parser.add_argument('--out', required=True, metavar='PNG', help='the picture to write')
+    args = parser.parse_args(argv)
+    visualise.check_suffix(args.out)
+    files.check_outputs([args.out], [path for network in args.network for path in network])
+    person = dataset.skeleton
+    unknown = [name for name in args.joints.split(',') if name not in person.joints]
+    if unknown:
+        raise InputError(f'--joints: unknown joint {unknown[0]!r}; there are {", ".join(person.joints)}')
+    configurations = [config.load(path) for path, _ in args.network]
+    size = common_size(configurations)
+    samples = dataset.samples(Source(args.data, args.split, dataset.source_options(args)), size)
+    try:
+        chosen = [samples[range(len(samples)).index(int(index))] for index in args.people.split(',')]
+    except ValueError:
+        raise InputError(f'--people {args.people}: expected numbers below {len(samples)}, such as 3,17') from None
+    maps = [heatmaps(cfg, params, chosen, runtime.contexts()[:1])
+            for cfg, (_, params) in zip(configurations, args.network)]
+    names = [cfg.name.split('/')[-1].upper() for cfg in configurations]
+    joints = [person.joints.index(name) for name in args.joints.split(',')]
+    visualise.save(args.out, figure(person, chosen, joints, names, maps))
+
+
+def common_size(configurations):
+    """The input's size, whose proportions all networks share; InputError where they do not, or have no heat maps."""
+    for cfg in configurations:
+        if cfg.network.head == 'regression':
+            raise InputError(f'{cfg.path}: a regression network has no heat maps')
+    (width, height), *others = (cfg.input.size for cfg in configurations)
+    if any(w * height != width * h for w, h in others):
+        raise InputError('--network: their input.size have different proportions; draw a figure for each')
+    return width, height

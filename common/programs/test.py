@@ -1,0 +1,74 @@
+"""Testing a trained network by every decoding."""
+from typing import NamedTuple, Optional
+
+from common import files, results, runtime, skeleton
+from common.data.loader import ordered_loader
+from common.dataset import Source
+from common.errors import InputError
+from common.predict import inference, visualise
+from common.programs import options
+
+
+class Outputs(NamedTuple):
+    """Files to write, None for those that are not wanted."""
+
+    json: Optional[str] = None                # the result of the configured decoding, and those of all decodings
+    picture: Optional[str] = None             # predictions for the first people
+    save: Optional[str] = None                # all predictions, as the data set's evaluation reads them
+
+
+def predict_and_score(dataset, cfg, net, people, contexts, title):
+    """What a network finds of people, by every decoding.
+
+    Returns {decoding: joints (N, K, 2)} in 0-based source pixels, their scores (N, K) or None (`Dataset.scored`), and
+    {decoding: result of `Dataset.score`}, None without ground truth.
+    """
+    loader = ordered_loader(cfg, people.samples)
+    joints, scores = inference.predict(cfg, net, loader, contexts, title, scored=dataset.scored)
+    found = people.truth and {method: dataset.score(people, points, scores) for method, points in joints.items()}
+    return joints, scores, found
+
+
+def test(dataset, cfg, params, source, contexts, outputs=Outputs()):
+    """Predict a split with the parameters of a file, print the scores where there is ground truth, and write outputs.
+
+    InputError where there is nothing to score and no file to write.
+    """
+    people = dataset.people(source, cfg.input.size)
+    if people.truth is None and (outputs.json or not (outputs.save or outputs.picture)):
+        raise InputError(f'--split {source.split}: has no ground truth to score; --save writes the predictions')
+    net = inference.load_network(cfg, params, contexts)
+    joints, scores, found = predict_and_score(dataset, cfg, net, people, contexts, 'test')
+    chosen = joints[cfg.test.decode]
+    if outputs.save:
+        dataset.save(outputs.save, people, chosen, scores)
+    if found:
+        places = ', '.join([str(source.data), source.split, *people.about.values()])
+        print(f'\n{cfg.name} by {cfg.test.decode} on {places}; the paper: {dataset.reference}')
+        print(dataset.table(found[cfg.test.decode], dataset.paper.get(results.cell(cfg.name))))
+        print(results.by_decoding(found, dataset.metrics))
+    if found and outputs.json:
+        files.write_json(outputs.json, {**found[cfg.test.decode], 'decodings': found, **people.about,
+                                        **results.provenance(cfg, source.data, source.split)})
+    if outputs.picture:
+        visualise.save(outputs.picture, visualise.predictions(people.samples, chosen, skeleton.of(cfg)))
+
+
+def main(dataset, argv=None):
+    parser = options.parser(f'Test a trained network on {dataset.name}, by every decoding.')
+    options.add_network(parser)
+    parser.add_argument('--params', required=True, metavar='FILE', help='its .params, or an exported .onnx')
+    options.add_source(parser, dataset)
+    parser.add_argument('--flip-test', action='store_true', help='average with the mirrored image')
+    parser.add_argument('--json', metavar='FILE', help='write the scores')
+    parser.add_argument('--picture', metavar='PNG',
+                        help=f'draw the predictions for the first {visualise.PEOPLE} people')
+    parser.add_argument('--save', metavar='FILE', help='write the predictions')
+    args = parser.parse_args(argv)
+    cfg = options.configuration(args, dataset, ['test.flip=true'] * args.flip_test)
+    source = Source(args.data, args.split, dataset.source_options(args))
+    outputs = Outputs(args.json, args.picture, args.save and dataset.save_path(args.save, source, cfg.name))
+    if outputs.picture:
+        visualise.check_suffix(outputs.picture)
+    files.check_outputs(outputs, (args.cfg, args.params, *dataset.files(source)))     # now, not after an hour
+    test(dataset, cfg, args.params, source, runtime.contexts(args.gpus, args.cpus), outputs)

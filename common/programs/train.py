@@ -1,0 +1,56 @@
+"""Training an experiment, after the ones it starts from."""
+from common import files, runtime
+from common.data.loader import training_loader
+from common.dataset import Source
+from common.programs import options
+from common.programs.test import Outputs, predict_and_score, test
+from common.train import phases
+from common.train.devices import Devices
+
+
+def loader(dataset, cfg, data, phase=0, shard=(0, 1)):
+    """Batches of the training split (`data.loader.training_loader`)."""
+    return training_loader(cfg, dataset.samples(Source(data, cfg.data.train), cfg.input.size), phase, shard)
+
+
+def validation(dataset, cfg, data, contexts):
+    """A function of the network: its metrics on the validation split, and the 'score' that decides.
+
+    Metrics are those of the configured decoding; 'decodings' has those of all of them, lists in the metrics' order.
+    """
+    people = dataset.people(Source(data, cfg.data.valid), cfg.input.size)
+    files.require_images([sample.image for sample in people.samples])            # said at once, not after an epoch
+
+    def validate(net):
+        _, _, found = predict_and_score(dataset, cfg, net, people, contexts, 'validate')
+        chosen = found[cfg.test.decode]
+        return {'score': chosen[dataset.decides], **{key: chosen[key] for key in dataset.metrics},
+                'decodings': {method: [result[key] for key in dataset.metrics] for method, result in found.items()}}
+    return validate
+
+
+def main(dataset, argv=None):
+    parser = options.parser(f'Train an experiment on {dataset.name}.')
+    options.add_network(parser)
+    options.add_data(parser, dataset)
+    parser.add_argument('--kvstore', default='device', choices=('device', 'local', 'dist_sync'),
+                        help='how devices exchange gradients (default: device)')
+    parser.add_argument('--resume', action='store_true', help='go on where an earlier run of this experiment stopped')
+    parser.add_argument('--out', default='output', metavar='DIR',
+                        help='results go to DIR/<experiment>, such as output/mpii/table2/i1 (default: output)')
+    args = parser.parse_args(argv)
+    cfg = options.configuration(args, dataset)
+    contexts = runtime.contexts(args.gpus, args.cpus)
+    job = phases.Job(args.data, args.out, args.overrides, args.resume, Devices(contexts, runtime.kvstore(args.kvstore)))
+
+    def prepare(cfg, phase):
+        return (loader(dataset, cfg, args.data, phase, job.devices.shard),
+                validation(dataset, cfg, args.data, contexts))
+
+    folders = phases.train(cfg, prepare, job)
+    for folder in folders:                    # the best network of each, on the split that it was chosen by
+        run = phases.finished(folder)
+        test(dataset, run.cfg, run.params, Source(args.data, run.cfg.data.valid), contexts,
+             Outputs(run.test, run.picture))
+    if folders:
+        print(f'best networks, logs, scores and pictures: {", ".join(map(str, folders))}')

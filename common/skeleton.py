@@ -1,0 +1,77 @@
+"""The joints of a person: their names, which of them change places in a mirrored image, and the limbs between them.
+
+A skeleton is a small YAML file, which `data.skeleton` of an experiment names (`pose_mpii/skeleton.yaml`):
+
+    joints: [right ankle, right knee, ..., left wrist]        # in the order of the annotations
+    flip_pairs: [[right ankle, left ankle], ...]
+    limbs: [[right ankle, right knee], ...]
+    optional: [pelvis, thorax]                                # may be left out: joints that not all data have, ...
+    detours: [[upper neck, right shoulder], ...]              # ... and limbs that are drawn where these are not shown
+"""
+from pathlib import Path
+from typing import NamedTuple, Tuple
+
+from common.guard import yaml_text
+from common.guard.rules import Wrong
+
+KEYS, MORE = ('joints', 'flip_pairs', 'limbs'), ('optional', 'detours')
+PAIRS = ('flip_pairs', 'limbs', 'detours')
+
+
+class Skeleton(NamedTuple):
+    """K joints of a person; pairs hold their indices."""
+
+    joints: Tuple[str, ...]                   # names
+    flip_pairs: Tuple[Tuple[int, int], ...]   # joints that change places when the image is mirrored
+    limbs: Tuple[Tuple[int, int], ...]        # what is drawn as a line
+    optional: Tuple[int, ...] = ()            # joints that not all data have
+    detours: Tuple[Tuple[int, int], ...] = () # limbs instead of those of joints in `optional` that are not shown
+
+    @property
+    def sides(self) -> str:
+        """A letter a joint: the person's right (R), left (L) or middle (M), as its name begins."""
+        return ''.join(name[0].upper() if name.startswith(('right ', 'left ')) else 'M' for name in self.joints)
+
+
+def read(path) -> Skeleton:
+    """The skeleton in a file of the project's own."""
+    return from_names(check(yaml_text.read(Path(path))))
+
+
+def of(cfg) -> Skeleton:
+    """The skeleton of a configuration."""
+    return from_names(cfg.data.skeleton)
+
+
+def from_names(tree) -> Skeleton:
+    """A skeleton of the file's content, which `check` has passed."""
+    index = {name: number for number, name in enumerate(tree['joints'])}
+    pairs = {key: tuple(tuple(index[name] for name in pair) for pair in tree.get(key, ())) for key in PAIRS}
+    return Skeleton(tuple(tree['joints']), optional=tuple(index[name] for name in tree.get('optional', ())), **pairs)
+
+
+def check(tree):
+    """The content of a skeleton's file with nothing else in it; `rules.Wrong` that says what is wrong."""
+    if not isinstance(tree, dict) or not set(KEYS) <= set(tree) <= {*KEYS, *MORE}:
+        raise Wrong(f'expected {", ".join(KEYS)} and perhaps {", ".join(MORE)}')
+    joints = tree['joints']
+    if not isinstance(joints, list) or not joints or not all(_is_label(name) for name in joints):
+        raise Wrong('joints: expected a list of names')
+    if len(set(joints)) < len(joints):
+        raise Wrong('joints: a name stands twice')
+    for key in PAIRS:
+        pairs = tree.get(key, [])
+        for pair in pairs if isinstance(pairs, list) else [pairs]:
+            if not isinstance(pair, list) or not all(map(_is_label, pair)) or len(pair) != 2 or pair[0] == pair[1] or not set(pair) <= set(joints):
+                raise Wrong(f'{key}: expected a list of pairs of joints; {str(pair)[:80]} is none')
+    left_out = tree.get('optional', [])
+    if not isinstance(left_out, list) or not all(map(_is_label, left_out)) or not set(left_out) <= set(joints):
+        raise Wrong('optional: expected a list of joints')
+    flipped = [name for pair in tree['flip_pairs'] for name in pair]
+    if len(set(flipped)) < len(flipped):
+        raise Wrong('flip_pairs: a joint stands in two of them')
+    return dict(tree)
+
+
+def _is_label(name):
+    return isinstance(name, str) and name.isprintable() and 0 < len(name) <= 80

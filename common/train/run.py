@@ -1,0 +1,106 @@
+"""A training on the disk and on the screen: its history, its checkpoints, and what ends it early."""
+import json
+from pathlib import Path
+
+from tqdm import tqdm
+
+from common import files
+from common.errors import InputError, Terminated
+from common.train.board import Board
+from common.train.meter import Meter
+from common.train.schedule import Schedule
+from common.train.termination import Termination
+from common.train.workers import Statistics, Workers, share_parameters
+from common.weights import checkpoint
+
+STATE, BEST, LOG = 'last.state', 'best.params', 'log.jsonl'
+
+
+class Run:
+    """One training in its folder, within `with`.
+
+    After every epoch the folder holds, each whole at any time: best.params, log.jsonl (one line an epoch), TensorBoard's
+    scalars, and last.state, from which a run that finds it there goes on. SIGTERM or Ctrl-C write last.state after the
+    step they come in, and end the run by `errors.Terminated`; a second one ends it at once, as they do where there are
+    several workers, which do not stop at the same step. An InputError within says what the run can go on from.
+    """
+
+    def __init__(self, cfg, net, trainer, loader, folder, devices):
+        self.net, self.trainer = net, trainer
+        self._cfg, self._loader, self._folder, self._devices = cfg, loader, Path(folder), devices
+        self.history, self._begun, self.meter = [], None, None
+        if (self._folder / STATE).exists():
+            self.history, begun = checkpoint.load_state(self._folder / STATE, net, trainer, devices.contexts)
+            self._begun = begun if devices.alone else None     # several workers start the epoch anew
+        self.schedule = Schedule(cfg.train.rates, cfg.train.patience, cfg.train.drops, cfg.train.epochs,
+                                 [line['score'] for line in self.history])
+        share_parameters(trainer, devices.kvstore)
+        self._statistics, self._workers = Statistics(net, devices.contexts, devices.kvstore), Workers(devices.kvstore)
+        self.termination = Termination(enabled=devices.alone)
+        self._board = Board(self._folder, len(self.history) + 1) if devices.first else None
+
+    def __enter__(self):
+        self.termination.__enter__()
+        return self
+
+    def __exit__(self, _, error, __):
+        self.termination.__exit__()
+        if isinstance(error, InputError):
+            raise InputError(f'{error}{self._saved()}') from None
+
+    @property
+    def epoch(self) -> int:
+        """The number of the epoch that is being trained, from 1."""
+        return self.schedule.epoch + 1
+
+    def begin_epoch(self):
+        """Set the rate, and the meter of the epoch, which stands where an interrupted one stopped."""
+        self.trainer.set_learning_rate(self.schedule.rate)
+        state, self._begun = self._begun, None
+        self.meter = Meter(f'{self._cfg.name} epoch {self.epoch}', self._loader.samples, state)
+
+    def validate(self, function) -> dict:
+        """The metrics after the epoch: function(network), which the first worker alone computes."""
+        if not self.termination.signal:
+            self._statistics.average()
+            try:
+                metrics = self.termination.give_up(self._workers.first, function, self.net)
+            except InputError:                # of a validation image; the epoch's training need not be done again
+                if self._devices.alone:
+                    self._save_state(self.meter.state)
+                raise
+        if self.termination.signal:
+            self._save_state(self.meter.state)
+            raise Terminated(self.termination.signal, f'{self.meter.title}, step {self.meter.steps}{self._saved()}')
+        return metrics
+
+    def record(self, metrics):
+        """Write the epoch down: history, log, checkpoints, screen."""
+        self.meter.average(self._workers.total)
+        line = {'epoch': self.epoch, 'rate': self.schedule.rate, **self.meter.means(),
+                'images_per_second': self.meter.speed, **metrics, 'best': self.schedule.update(metrics['score'])}
+        self.history.append(line)
+        if self._devices.first:
+            if line['best']:
+                checkpoint.save_parameters(self.net, self._folder / BEST)
+            files.write_text(self._folder / LOG, ''.join(json.dumps(line) + '\n' for line in self.history))
+            self._save_state(None)
+            self._board.add(line['epoch'], line)
+            tqdm.write(self._shown(line))
+        if self.termination.signal:
+            raise Terminated(self.termination.signal, f'{self.meter.title}, its end{self._saved()}')
+
+    def _save_state(self, begun):
+        checkpoint.save_state(self._folder / STATE, self.net, self.trainer, self.history, begun)
+
+    def _saved(self):
+        """The end of a message: what a stopped run can go on from."""
+        path = self._folder / STATE
+        return f'; {path} is whole, --resume goes on from it' if path.exists() else ''
+
+    def _shown(self, line):
+        """An epoch's line of the log for the screen."""
+        skipped = len(self._loader.skipped)
+        return (f'{self._cfg.name} epoch {line["epoch"]}: rate {line["rate"]:g}, heat maps {line["heatmap_loss"]:.4f}, '
+                f'joints {line["joint_loss"]:.4f}, {line["images_per_second"]:.1f} images/s, score {line["score"]:.2f}'
+                + ' (best)' * line['best'] + f', {skipped} unreadable images skipped' * bool(skipped))
