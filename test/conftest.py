@@ -14,6 +14,7 @@ if 'PYTEST_XDIST_WORKER' in os.environ:        # several processes run tests: on
 
 import common  # before the tests import MXNet: it sets the threads
 from common import runtime
+from common.nets import pose_net
 from pose_coco import skeleton as coco_skeleton
 from pose_mpii import skeleton as mpii_skeleton
 from pose_mpii.drawing import scene
@@ -54,14 +55,15 @@ def params(experiments, tmp_path_factory):
     """Networks for 64 x 64 pixels with random parameters: {'h1': .params, 'r1': .params}."""
     import mxnet as mx
 
-    from common import config, experiment
+    from common import config
+    from common.nets import pose_net
     from common.weights import checkpoint
     folder = tmp_path_factory.mktemp('params')
     runtime.seed_everything(0)                # the same whichever tests ran before
     paths = {name: folder / f'{name}.params' for name in ('h1', 'r1')}
     for name, path in paths.items():
         cfg = config.load(experiments / f'{name}.yaml', ['input.size=[64, 64]'])
-        checkpoint.save_parameters(experiment.network(cfg, len(mpii_skeleton.JOINTS), [mx.cpu()]), path)
+        checkpoint.save_parameters(pose_net.create(cfg, [mx.cpu()]), path)
     return paths
 
 

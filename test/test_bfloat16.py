@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from runs import ROOT, SMALL, assert_same_run, experiment_file, folder, run
 
-from common import config, experiment, runtime
+from common import config, runtime
 from common.errors import InputError
-from common.nets import bfloat16
+from common.nets import bfloat16, pose_net
 from common.nets.losses import LossGraph, PoseLoss
 from common.train.trainer import loss_graph, optimizer, train_step
 from common.weights import checkpoint
 from pose_mpii import train
-from pose_mpii.skeleton import JOINTS
 from pose_mpii.train import training_loader
 
 METHODS = ('h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar')
@@ -32,7 +31,7 @@ def losses_and_gradients(cfg, batch, devices):
     """Losses (2, B) of a step on all devices, and all gradients, {name: array}."""
     runtime.seed_everything(0)
     contexts = runtime.contexts(cpus=devices)
-    net = experiment.network(cfg, len(JOINTS), contexts)
+    net = pose_net.create(cfg, contexts)
     trainer = optimizer(net)
     trainer.set_learning_rate(0)
     losses = train_step(loss_graph(cfg, net), trainer, batch, contexts)
@@ -63,7 +62,7 @@ def test_losses_and_gradients_are_nearly_those_of_float32(tiny_data, method, mor
 @pytest.mark.usefixtures('possible')
 def test_what_is_left_in_float32(tiny_data):
     cfg = config.load(experiment_file('i1'), SMALL)
-    net = experiment.network(cfg, len(JOINTS), [mx.cpu()])
+    net = pose_net.create(cfg, [mx.cpu()])
     data = [mx.sym.var('images', dtype='uint8'), *(mx.sym.var(name) for name in ('joints', 'visible', 'keys'))]
     losses = mx.sym.Group(LossGraph(net, PoseLoss(cfg, net.stride))(*data))
     weights = [f'head0_conv{i}_weight' for i in range(3)]                      # of the deconvolutions

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from runs import assert_same_run
 
-from common import config, experiment, results
+from common import config, results
 from common.errors import InputError
+from common.nets import pose_net
 from common.predict import decode
 from common.weights import checkpoint
 from pose_coco import evaluate, test, train
 from pose_coco.ap import COLUMNS
 from pose_coco.dataset import load_people
 from pose_coco.layout import annotation_file, read_images, read_results
-from pose_coco.skeleton import JOINTS
 
 SMALL = ('input.size=[64, 64]', 'train.batch_size=8', 'train.drops=[1]', 'test.batch_size=5')
 
@@ -135,7 +135,7 @@ def params(root, tmp_path_factory):
     """A network with random parameters."""
     path = tmp_path_factory.mktemp('params') / 'i1.params'
     cfg = config.load(experiment_file(root), SMALL)
-    checkpoint.save_parameters(experiment.network(cfg, len(JOINTS), [mx.cpu()]), path)
+    checkpoint.save_parameters(pose_net.create(cfg, [mx.cpu()]), path)
     return path
 
 

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 from runs import full_disk
 
-from common import config, experiment, grid
+from common import config, grid
 from common.data.crop import crop_matrix, invert
 from common.data.images import read_crop
 from common.data.loader import Loader
 from common.errors import InputError
+from common.nets import pose_net
 from common.predict import inference
 from common.programs.cli import run
 from pose_mpii import demo
@@ -103,7 +104,7 @@ def test_confidence_is_the_share_of_the_mass_around_the_best_place():
 
 def test_an_integral_networks_map_has_its_joint_as_expectation(experiments):
     cfg = config.load(experiments / 'i1.yaml', TINY)
-    net = experiment.network(cfg, len(JOINTS), [mx.cpu()])
+    net = pose_net.create(cfg, [mx.cpu()])
     maps, joints = inference.forward(net, np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), np.uint8),
                                      [mx.cpu()])
     shown = inference.pictured(cfg, maps)
@@ -129,7 +130,7 @@ def test_the_maps_to_look_at_are_probabilities_of_h2_and_h3(experiments, method,
 def test_a_photograph_gives_the_joints_of_the_test_program(shown, experiments, params, tiny_data, tmp_path, network,
                                                            flip):
     cfg = config.load(experiments / f'{network}.yaml', [*TINY, f'test.flip={str(flip).lower()}'])
-    net = experiment.load_network(cfg, len(JOINTS), params[network], [mx.cpu()])
+    net = inference.load_network(cfg, params[network], [mx.cpu()])
     samples = load_samples(tiny_data, 'valid', cfg.input.size)[2:3]
     expected = inference.predict(cfg, net, Loader(samples, cfg.input.size, 1), [mx.cpu()], FLIP_PAIRS, '')[0]
 

@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from common import config, experiment, runtime
+from common import config, runtime
 from common.data.crop import crop_matrix, invert
 from common.data.images import read_crop
 from common.deploy import export, onnx_graph
@@ -53,7 +53,7 @@ def build(root):
     def build(experiment_file, *overrides):
         cfg = config.load(root / f'experiments/cpu/{experiment_file}.yaml', [TINY, *overrides])
         runtime.seed_everything(0)
-        net = experiment.network(cfg, config.JOINTS[cfg.data.set], CPU)
+        net = pose_net.create(cfg, CPU)
         rng = np.random.default_rng(1)
         for name, parameter in checkpoint.parameters(net).items():
             kind, shape = name.rpartition('.')[2], parameter.shape
@@ -101,7 +101,7 @@ def assert_onnx_equals_network(cfg, net, images, folder):
     checkpoint.save_parameters(net, folder / 'x.params')
     *_, path = export.export(cfg, folder / 'x.params', folder / 'x', onnx=True)
     heatmaps, found = outputs(net, images)
-    others, other = outputs(onnx_net.OnnxNet(path, cfg, joints), images)
+    others, other = outputs(onnx_net.OnnxNet(path, cfg), images)
     assert len(others) == len(heatmaps) and len(other) == len(found)
     for one, two in zip(heatmaps, others):
         assert one.std() > 0.01               # or else equality would say nothing
@@ -147,7 +147,7 @@ def test_half_precision_is_half_as_large_and_runs_as_the_network(i1, network, ex
     assert half.stat().st_size < 0.52 * (exported / 'i1.params').stat().st_size
     images = photographs(tiny_data, cfg.input.size)
     (expected, _), (found, _) = (outputs(one, images) for one in (
-        network, experiment.load_network(cfg, config.JOINTS['mpii'], half, CPU)))
+        network, inference.load_network(cfg, half, CPU)))
     assert expected[0].std() > 0.01
     np.testing.assert_allclose(found[0], expected[0], atol=0.01 * np.abs(expected[0]).max())
 
@@ -173,7 +173,7 @@ def test_onnx_names_its_inputs_and_outputs(exported):
 def test_integers_differ_little_from_floats(i1, network, exported, tiny_data):
     images = photographs(tiny_data, i1.input.size, 24)
     maps, joints = (found[0] for found in outputs(network, images))
-    others, other = (found[0] for found in outputs(onnx_net.OnnxNet(exported / 'i1-int8.onnx', i1, 16), images))
+    others, other = (found[0] for found in outputs(onnx_net.OnnxNet(exported / 'i1-int8.onnx', i1), images))
     assert 0 < np.abs(others - maps).mean() < 0.1 * np.abs(maps - maps.mean(axis=(2, 3), keepdims=True)).mean()
     assert np.abs(other - joints).mean() < 1
 
@@ -237,7 +237,7 @@ def test_regression_networks_and_cocos_test_run_exports(build, tiny_data, tiny_c
     cfg, net = build('mpii/table2/r1')
     checkpoint.save_parameters(net, tmp_path / 'r1.params')
     *_, path = export.export(cfg, tmp_path / 'r1.params', tmp_path / 'r1', onnx=True)
-    assert experiment.load_network(cfg, 16, path, CPU)(mx.nd.array(images, dtype=np.uint8))[0] == []
+    assert inference.load_network(cfg, path, CPU)(mx.nd.array(images, dtype=np.uint8))[0] == []
     mpii_test.main(['--cfg', cfg.path, '--set', TINY, '--params', str(path), '--data', str(tiny_data)])
     assert 'regression: PCKh@0.5' in capsys.readouterr().out
     cfg, net = build('coco/table8/i1')
@@ -249,7 +249,7 @@ def test_regression_networks_and_cocos_test_run_exports(build, tiny_data, tiny_c
 
 def test_several_contexts_run_an_export(i1, network, exported, tiny_data):
     images = photographs(tiny_data, i1.input.size, 5)
-    found = inference.forward(experiment.load_network(i1, 16, exported / 'i1.onnx', CPU), images,
+    found = inference.forward(inference.load_network(i1, exported / 'i1.onnx', CPU), images,
                               [mx.cpu(0), mx.cpu(1)])
     np.testing.assert_allclose(found[0], outputs(network, images)[0][0], atol=1e-4)
 
@@ -264,12 +264,12 @@ def test_several_contexts_run_an_export(i1, network, exported, tiny_data):
 def test_an_export_of_another_network(i1, exported, override, message):
     cfg = config.load(i1.path, [TINY, override])
     with pytest.raises(InputError, match=message):
-        experiment.load_network(cfg, 16, exported / 'i1.onnx', CPU)
+        inference.load_network(cfg, exported / 'i1.onnx', CPU)
 
 
 def test_an_export_of_other_joints(i1, exported):
     with pytest.raises(InputError, match='i1.onnx: exported with joints 16; .* has 17'):
-        experiment.load_network(i1, 17, exported / 'i1.onnx', CPU)
+        inference.load_network(i1, exported / 'i1.onnx', CPU)
 
 
 def foreign(path, **options):
@@ -291,15 +291,15 @@ def test_files_that_are_no_exports(i1, exported, tmp_path):
     for content, message in cases:
         path.write_bytes(content)
         with pytest.raises(InputError, match=f'x.onnx: {message}'):
-            experiment.load_network(i1, 16, path, CPU)
+            inference.load_network(i1, path, CPU)
     foreign(path)
     with pytest.raises(InputError, match='x.onnx: not an export of a network'):
-        experiment.load_network(i1, 16, path, CPU)
+        inference.load_network(i1, path, CPU)
     foreign(path, **onnx_net.metadata(i1, 16))
     with pytest.raises(InputError, match='x.onnx: cannot be run'):
-        experiment.load_network(i1, 16, path, CPU)
+        inference.load_network(i1, path, CPU)
     with pytest.raises(InputError, match='absent.onnx: cannot be read'):
-        experiment.load_network(i1, 16, tmp_path / 'absent.onnx', CPU)
+        inference.load_network(i1, tmp_path / 'absent.onnx', CPU)
 
 
 def test_damaged_exports_end_in_one_error_or_run(i1, exported, tmp_path):
@@ -315,7 +315,7 @@ def test_damaged_exports_end_in_one_error_or_run(i1, exported, tmp_path):
             damaged[rng.choice(named) + rng.randrange(-20, 40)] = rng.randrange(256)
         path.write_bytes(damaged)
         try:
-            experiment.load_network(i1, 16, path, CPU)
+            inference.load_network(i1, path, CPU)
         except InputError as error:
             refused += 1
             assert str(error).startswith(f'{path}: ') and '\n' not in str(error)
@@ -349,7 +349,7 @@ def test_what_the_program_refuses(i1, exported, tmp_path):
 def test_without_the_packages(i1, exported, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(onnx_net, 'onnxruntime', None)
     with pytest.raises(InputError, match='onnxruntime: pip install'):
-        experiment.load_network(i1, 16, exported / 'i1.onnx', CPU)
+        inference.load_network(i1, exported / 'i1.onnx', CPU)
     monkeypatch.setattr(onnx_graph, 'onnx', None)
     with pytest.raises(SystemExit) as ended:
         run(lambda: export_with(exported, i1, '--out', tmp_path, '--onnx'))

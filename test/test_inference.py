@@ -3,9 +3,10 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from common import config, experiment
+from common import config
 from common.data.crop import mirrored_order
 from common.data.loader import Loader
+from common.nets import pose_net
 from common.predict import inference
 from common.weights import checkpoint
 from pose_mpii import test as program
@@ -18,7 +19,7 @@ CPU = [mx.cpu()]
 
 def network(root, experiment_file, *overrides):
     cfg = config.load(root / f'experiments/cpu/mpii/{experiment_file}.yaml', ['input.size=[64, 64]', *overrides])
-    return cfg, experiment.network(cfg, 16, CPU)
+    return cfg, pose_net.create(cfg, CPU)
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_a_joints_score_is_the_maximum_where_that_has_a_scale(root, method, scal
 def test_the_stage_asked_for_counts(root, images, stage, index):
     cfg, net = network(root, 'table5/stages3/i1', f'test.stage={stage}')
     heatmaps, joints = net(mx.nd.array(images, dtype=np.uint8))
-    found = inference.infer(cfg, net, images, CPU, FLIP_PAIRS)
+    found = inference.infer(cfg, net, images, CPU)
     np.testing.assert_array_equal(found[0], heatmaps[index].asnumpy())
     np.testing.assert_array_equal(found[1], joints[index].asnumpy())
 
@@ -55,8 +56,8 @@ def test_with_the_flip_test_a_mirrored_image_gives_the_mirrored_result(root, ima
     for parameter in net.collect_params('.*final.*weight').values():           # far from the flat maps of the start
         parameter.set_data(mx.nd.random.normal(scale=0.1, shape=parameter.shape))
     swap = mirrored_order(FLIP_PAIRS, 16)
-    heatmaps, joints = inference.infer(cfg, net, images, CPU, FLIP_PAIRS)
-    mirrored_maps, mirrored = inference.infer(cfg, net, images[:, :, ::-1], CPU, FLIP_PAIRS)
+    heatmaps, joints = inference.infer(cfg, net, images, CPU)
+    mirrored_maps, mirrored = inference.infer(cfg, net, images[:, :, ::-1], CPU)
     np.testing.assert_allclose(mirrored[:, swap] * [-1, 1] + [63, 0], joints, rtol=1e-5, atol=1e-4)
     if heatmaps is not None:
         np.testing.assert_array_equal(mirrored_maps[:, swap, :, ::-1], heatmaps)
@@ -70,7 +71,7 @@ def test_predicting_mirrors_and_selects_as_inferring_does(root, tiny_data):
     samples = load_samples(tiny_data, 'valid', (64, 64))
     truth = read_ground_truth(ground_truth_file(tiny_data, 'valid'), len(samples))
     batch = next(Loader(samples, (64, 64), len(samples)).batches())
-    heatmaps, joints = inference.infer(cfg, net, batch.images, CPU, FLIP_PAIRS)
+    heatmaps, joints = inference.infer(cfg, net, batch.images, CPU)
     predictions, results = program.score(cfg, net, Loader(samples, (64, 64), 3), truth, CPU, 'test')
     for method in ('argmax', 'integral'):
         expected = inference.locate(cfg, net, heatmaps, joints, method, batch.matrices)
@@ -87,7 +88,7 @@ def test_a_loaded_network_infers_as_the_one_that_was_trained(root, tmp_path, nam
         parameter.set_data(mx.nd.array(rng.uniform(0.5, 2, parameter.shape)))
     checkpoint.save_parameters(net, tmp_path / 'x.params')
     for contexts in (CPU, [mx.cpu(0), mx.cpu(1)]):
-        loaded = experiment.load_network(cfg, 16, tmp_path / 'x.params', contexts)
+        loaded = inference.load_network(cfg, tmp_path / 'x.params', contexts)
         for size in (4, 1, 3):
             images = rng.integers(0, 256, (size, 64, 64, 3), np.uint8)
             for one, other in zip(inference.forward(loaded, images, contexts), inference.forward(net, images, CPU)):

@@ -5,7 +5,7 @@ import pytest
 from gluoncv import model_zoo
 from mxnet import autograd
 
-from common import config, experiment
+from common import config
 from common.errors import InputError
 from common.nets import pose_net
 from common.weights import checkpoint
@@ -27,7 +27,7 @@ def images():
 @pytest.mark.parametrize('deconvolutions, cells', [(2, 8), (3, 16)])
 def test_heatmap_network(root, images, backbone, deconvolutions, cells):
     cfg = configuration(root, f'network.backbone={backbone}', f'network.deconvolutions={deconvolutions}')
-    net = experiment.network(cfg, 16, CPU)
+    net = pose_net.create(cfg, CPU)
     heatmaps, joints = net(images)
     assert [h.shape for h in heatmaps] == [(2, 16, cells, cells)]
     assert [j.shape for j in joints] == [(2, 16, 2)]
@@ -35,7 +35,7 @@ def test_heatmap_network(root, images, backbone, deconvolutions, cells):
 
 
 def test_inputs_need_not_be_square(root):
-    net = experiment.network(configuration(root, 'input.size=[64, 96]'), 16, CPU)
+    net = pose_net.create(configuration(root, 'input.size=[64, 96]'), CPU)
     net.heads[0].final.weight.set_data(mx.nd.zeros(net.heads[0].final.weight.shape))
     heatmaps, joints = net(mx.nd.zeros((1, 96, 64, 3), dtype=np.uint8))
     assert heatmaps[0].shape == (1, 16, 12, 8)
@@ -45,7 +45,7 @@ def test_inputs_need_not_be_square(root):
 def test_regression_network_starts_at_the_centre(root, images):
     cfg = configuration(root, 'network.head=regression', 'loss.heatmap=none', 'loss.joint=l1', 'test.decode=regression',
                         'input.size=[64, 96]')
-    net = experiment.network(cfg, 16, CPU)
+    net = pose_net.create(cfg, CPU)
     net.head.final.weight.set_data(mx.nd.zeros(net.head.final.weight.shape))
     heatmaps, joints = net(mx.nd.zeros((1, 96, 64, 3), dtype=np.uint8))
     assert heatmaps == []
@@ -54,7 +54,7 @@ def test_regression_network_starts_at_the_centre(root, images):
 
 def test_stages_share_the_stem_and_each_sees_the_one_before(root, images):
     """A loss on the last stage alone reaches the parameters of every stage before it."""
-    net = pose_net.build(configuration(root, 'network.stages=3'), 16)
+    net = pose_net.build(configuration(root, 'network.stages=3'))
     net.initialize(mx.init.Xavier())
     with autograd.record():
         heatmaps, joints = net(images)
@@ -68,7 +68,7 @@ def test_stages_share_the_stem_and_each_sees_the_one_before(root, images):
 
 
 def test_one_stage_network_has_the_names_of_a_single_network(root):
-    one, two = (set(checkpoint.parameters(pose_net.build(configuration(root, f'network.stages={n}'), 16)))
+    one, two = (set(checkpoint.parameters(pose_net.build(configuration(root, f'network.stages={n}'))))
                 for n in (1, 2))
     assert one < two
 
@@ -84,7 +84,7 @@ def test_imagenet_parameters_give_gluoncvs_features(root, images, tmp_path, stag
         x = getattr(resnet, name)(x)
     resnet(normalised)
     resnet.save_parameters(str(tmp_path / 'imagenet.params'))
-    net = experiment.network(configuration(root, f'network.stages={stages}'), 16, CPU)
+    net = pose_net.create(configuration(root, f'network.stages={stages}'), CPU)
     checkpoint.load_parameters(net, tmp_path / 'imagenet.params', CPU, partly=True)
     np.testing.assert_allclose(net.trunks[0](net.stem(images)).asnumpy(), x.asnumpy(), atol=1e-5)
 
@@ -94,24 +94,24 @@ def test_another_resnets_parameters_are_refused(root, tmp_path):
     resnet.initialize()
     resnet(mx.nd.zeros((1, 3, 64, 64)))
     resnet.save_parameters(str(tmp_path / 'resnet50.params'))
-    net = experiment.network(configuration(root), 16, CPU)
+    net = pose_net.create(configuration(root), CPU)
     with pytest.raises(InputError, match=r'resnet50.params: .*'):
         checkpoint.load_parameters(net, tmp_path / 'resnet50.params', CPU, partly=True)
 
 
 def test_a_checkpoint_of_another_network_is_refused_naming_both_shapes(root, tmp_path):
-    net = experiment.network(configuration(root), 16, CPU)
+    net = pose_net.create(configuration(root), CPU)
     checkpoint.save_parameters(net, tmp_path / 'h1.params')
-    other = experiment.network(configuration(root), 17, CPU)
+    other = pose_net.create(configuration(root), CPU)
     with pytest.raises(InputError, match=r'heads.0.final.weight has shape \(16, 256, 1, 1\).*\(17, 256, 1, 1\)'):
         checkpoint.load_parameters(other, tmp_path / 'h1.params', CPU)
-    deeper = experiment.network(configuration(root, 'network.deconvolutions=3'), 16, CPU)
+    deeper = pose_net.create(configuration(root, 'network.deconvolutions=3'), CPU)
     with pytest.raises(InputError, match='has no heads.0.deconvolutions'):
         checkpoint.load_parameters(deeper, tmp_path / 'h1.params', CPU)
 
 
 def test_export_gives_the_same_outputs(root, images, tmp_path):
-    net = experiment.network(configuration(root), 16, CPU)
+    net = pose_net.create(configuration(root), CPU)
     expected = net(images)
     net.export(str(tmp_path / 'net'))
     outputs = mx.gluon.SymbolBlock.imports(str(tmp_path / 'net-symbol.json'), ['data'],

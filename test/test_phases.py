@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from runs import SMALL, arguments, experiment_file, folder, run
 
-from common import config, experiment, files, results
+from common import config, files, results
 from common.errors import InputError
-from common.nets import bfloat16
+from common.nets import bfloat16, pose_net
+from common.train import phases
 from common.weights import checkpoint
 from pose_mpii import train
-from pose_mpii.skeleton import JOINTS
 from pose_mpii.train import training_loader
 
 
@@ -36,7 +36,7 @@ def test_the_state_of_a_run_serves_as_parameters_of_its_last_epoch(tiny_data, tm
     run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     loaded = []
     for name in ('best.params', 'last.state'):                                 # the only epoch is the best
-        net = experiment.network(config.load(experiment_file('h1'), SMALL), len(JOINTS), [mx.cpu()])
+        net = pose_net.create(config.load(experiment_file('h1'), SMALL), [mx.cpu()])
         checkpoint.load_parameters(net, folder(tmp_path, 'h1') / name, [mx.cpu()])
         loaded.append({key: value.data().asnumpy() for key, value in checkpoint.parameters(net).items()})
     for key in loaded[0]:
@@ -141,14 +141,14 @@ def test_people_without_a_joint_are_nothing_to_train_on(tiny_data, tmp_path):
 
 
 def test_a_commit_is_not_that_of_a_repository_around_the_project(tmp_path, monkeypatch):
-    assert experiment.commit()
+    assert results.commit()
     monkeypatch.setattr(results, 'ROOT', tmp_path)
-    assert experiment.commit() is None
+    assert results.commit() is None
 
 
 def test_overrides_reach_the_first_phase_but_for_what_tells_the_phases_apart():
     cfg = config.load(experiment_file('i1'), ['loss.joint=l2', 'train.batch_size=5', 'test.decode=local'])
-    first, last = experiment.chain(cfg, ['loss.joint=l2', 'train.batch_size=5', 'test.decode=local'])
+    first, last = phases.chain(cfg, ['loss.joint=l2', 'train.batch_size=5', 'test.decode=local'])
     assert last is cfg
     assert (first.loss.joint, first.test.decode, first.train.batch_size) == ('none', 'argmax', 5)
 
@@ -158,13 +158,13 @@ def test_an_override_stays_away_from_all_that_is_before_the_files_that_differ(tm
     (tmp_path / 'more.yaml').write_text('base: h1.yaml\ntrain: {start_from: h1}\n')
     (tmp_path / 'turns.yaml').write_text('base: more.yaml\naugment: {rotation: 60}\ntrain: {start_from: more}\n')
     overrides = ['augment.rotation=90', 'train.seed=5']
-    chain = experiment.chain(config.load(tmp_path / 'turns.yaml', overrides), overrides)
+    chain = phases.chain(config.load(tmp_path / 'turns.yaml', overrides), overrides)
     assert [(run.augment.rotation, run.train.seed) for run in chain] == [(30, 5), (30, 5), (90, 5)]
 
 
 def test_another_start_is_that_of_the_experiment_alone():
     overrides = ['train.start_from=h2']
-    chain = experiment.chain(config.load(experiment_file('h1'), overrides), overrides)
+    chain = phases.chain(config.load(experiment_file('h1'), overrides), overrides)
     assert [Path(run.name).name for run in chain] == ['h2', 'h1'] and not chain[0].train.start_from
 
 

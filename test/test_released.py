@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gluoncv import model_zoo
 
-from common import config, experiment
+from common import config
 from common.errors import InputError
 from common.nets import backbone, pose_net
 from common.train import phases
@@ -28,7 +28,7 @@ def build(root, images):
     """A function that makes the network of H1 with overrides and random parameters."""
     def build(*overrides, joints=16):
         cfg = config.load(root / H1, ['input.size=[64, 64]', *overrides])
-        return with_parameters(pose_net.build(cfg, joints), images)
+        return with_parameters(pose_net.build(cfg), images)
     return build
 
 
@@ -135,7 +135,7 @@ def save_in_half_precision(net, path):
 def test_several_devices(root, build, tmp_path):
     checkpoint.save_parameters(build(), tmp_path / 'net.params')
     contexts = [mx.cpu(0), mx.cpu(1)]
-    other = experiment.network(config.load(root / H1, ['input.size=[64, 64]', 'network.stages=2']), 16, contexts)
+    other = pose_net.create(config.load(root / H1, ['input.size=[64, 64]', 'network.stages=2']), contexts)
     checkpoint.load_parameters(other, tmp_path / 'net.params', contexts, partly=True)
     for parameter in checkpoint.parameters(other).values():
         first, second = (data.asnumpy() for data in parameter.list_data())
@@ -312,7 +312,7 @@ def test_a_start_is_told_in_one_line(root, images, tmp_path, capsys):
     simple_pose(images).save_parameters(str(tmp_path / 'simple_pose.params'))
     cfg = config.load(root / H1, ['input.size=[64, 64]', *SIMPLE_POSE,
                                   f'network.pretrained={tmp_path}/simple_pose.params'])
-    net = experiment.network(cfg, 16, CPU)
+    net = pose_net.create(cfg, CPU)
     phases._initial_parameters(cfg, net, None, CPU)
     assert capsys.readouterr().out == (
         f'{tmp_path}/simple_pose.params: {len(values(net)) - 2} parameters matched, 2 missing (heads.0.final.weight, '

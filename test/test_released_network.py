@@ -4,12 +4,13 @@ import json
 
 import mxnet as mx
 
-from common import config, experiment, results
+from common import config, results
+from common.data.loader import ordered_loader
+from common.predict import inference
 from pose_mpii import demo
 from pose_mpii.dataset import load_samples
 from pose_mpii.layout import ground_truth_file, read_ground_truth
 from pose_mpii.pckh import METRICS
-from pose_mpii.skeleton import JOINTS
 from pose_mpii.test import score
 
 CONFIG, CARD = demo.RELEASED.with_suffix('.yaml'), demo.RELEASED.with_suffix('.json')
@@ -34,8 +35,8 @@ def test_it_finds_people_in_photographs_it_was_not_trained_on(shared):
     data, cfg = shared / 'lspet_mpii', config.load(CONFIG)
     samples = load_samples(data, 'valid', cfg.input.size)
     truth = [part[:PEOPLE] for part in read_ground_truth(ground_truth_file(data, 'valid'), len(samples))]
-    net = experiment.load_network(cfg, len(JOINTS), demo.RELEASED, [mx.cpu()])
-    _, scores = score(cfg, net, experiment.ordered_loader(cfg, samples[:PEOPLE]), truth, [mx.cpu()], 'test')
+    net = inference.load_network(cfg, demo.RELEASED, [mx.cpu()])
+    _, scores = score(cfg, net, ordered_loader(cfg, samples[:PEOPLE]), truth, [mx.cpu()], 'test')
     assert scores[cfg.test.decode]['PCKh@0.5'] > 50
 
 

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 from runs import SMALL, experiment_file
 
-from common import config, experiment, runtime
+from common import config, runtime
+from common.nets import pose_net
 from common.nets.losses import PoseLoss
 from common.train.trainer import loss_graph, optimizer, train_step
 from common.train.workers import Statistics
 from common.weights import checkpoint
-from pose_mpii.skeleton import JOINTS
 from pose_mpii.train import training_loader
 
 METHODS = ('h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar')
 
 
 def graph_and_trainer(cfg, contexts, rate, params=None, kvstore='device'):
-    net = experiment.network(cfg, len(JOINTS), contexts)
+    net = pose_net.create(cfg, contexts)
     if params:
         checkpoint.load_parameters(net, params, contexts)
     graph = loss_graph(cfg, net)
@@ -33,7 +33,7 @@ def test_one_and_four_devices_agree(tiny_data, tmp_path, method):
     cfg = config.load(experiment_file(method), [*SMALL, 'train.batch_size=7', 'train.freeze_bn=true'])
     batch = next(training_loader(cfg, tiny_data).batches(1))
     runtime.seed_everything(0)
-    checkpoint.save_parameters(experiment.network(cfg, len(JOINTS), [mx.cpu()]), tmp_path / 'start.params')
+    checkpoint.save_parameters(pose_net.create(cfg, [mx.cpu()]), tmp_path / 'start.params')
     losses, gradients = [], []
     for devices in (1, 4):
         contexts = runtime.contexts(cpus=devices)
@@ -85,7 +85,7 @@ def test_kvstores_agree(tiny_data, tmp_path):
     cfg = config.load(experiment_file('i1'), [*SMALL, 'train.batch_size=6'])
     contexts = runtime.contexts(cpus=2)
     runtime.seed_everything(0)
-    checkpoint.save_parameters(experiment.network(cfg, len(JOINTS), contexts), tmp_path / 'start.params')
+    checkpoint.save_parameters(pose_net.create(cfg, contexts), tmp_path / 'start.params')
     found = []
     for kvstore in ('device', 'local'):
         net, graph, trainer = graph_and_trainer(cfg, contexts, 1e-3, tmp_path / 'start.params', kvstore)
@@ -111,7 +111,7 @@ class TwoWorkers:
 
 def test_statistics_are_averaged_over_workers():
     cfg = config.load(experiment_file('r1'), SMALL)
-    net = experiment.network(cfg, len(JOINTS), [mx.cpu()])
+    net = pose_net.create(cfg, [mx.cpu()])
     own = {name: p for name, p in checkpoint.parameters(net).items() if name.endswith(('running_mean', 'running_var'))}
     for number, parameter in enumerate(own.values()):
         parameter.set_data(mx.nd.ones(parameter.shape) * number)

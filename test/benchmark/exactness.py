@@ -14,13 +14,14 @@ sys.path[0] = str(ROOT)
 
 import mxnet as mx
 
-from common import config, experiment, files, grid, results, runtime
+from common.predict import inference
+from common.data.loader import ordered_loader
+from common import config, files, grid, results, runtime
 from common.deploy import export
 from common.programs import options
 from common.programs.cli import run
 from pose_mpii.dataset import load_samples, load_truth
 from pose_mpii.pckh import METRICS
-from pose_mpii.skeleton import JOINTS
 from pose_mpii.test import score
 
 RELEASED = ROOT / 'models' / 'i1_resnet18'
@@ -42,12 +43,12 @@ class OpenVINONet:
 
 def networks(cfg, params, folder, photographs):
     """(title, network) of each: MXNet's first, the same exported after it."""
-    yield 'MXNet, float32', experiment.load_network(cfg, len(JOINTS), params, [mx.cpu()])
+    yield 'MXNet, float32', inference.load_network(cfg, params, [mx.cpu()])
     base = Path(folder) / 'network'
     export.export(cfg, params, base, onnx=True, photographs=photographs)
     yield 'OpenVINO, float32', OpenVINONet(f'{base}.onnx', cfg, 'f32')
     yield 'OpenVINO, bfloat16', OpenVINONet(f'{base}.onnx', cfg, 'bf16')
-    yield 'ONNX Runtime, int8', experiment.load_network(cfg, len(JOINTS), f'{base}-int8.onnx', [mx.cpu()])
+    yield 'ONNX Runtime, int8', inference.load_network(cfg, f'{base}-int8.onnx', [mx.cpu()])
     yield 'OpenVINO, int8', OpenVINONet(f'{base}-int8.onnx', cfg, 'f32')
 
 
@@ -66,11 +67,11 @@ def main(argv=None):
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for title, net in networks(cfg, args.params, folder, photographs):
-            _, scores = score(cfg, net, experiment.ordered_loader(cfg, samples), truth, [mx.cpu()], title)
+            _, scores = score(cfg, net, ordered_loader(cfg, samples), truth, [mx.cpu()], title)
             found[title] = {method: {key: scores[method][key] for key in METRICS} for method in scores}
             print(f'{title}\n{results.by_decoding(scores, METRICS)}', flush=True)
             if args.json:
-                files.write_json(args.json, {**experiment.provenance(cfg, args.data, split), 'scores': found})
+                files.write_json(args.json, {**results.provenance(cfg, args.data, split), 'scores': found})
 
 
 if __name__ == '__main__':

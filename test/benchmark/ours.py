@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from common.nets import pose_net
 import common  # noqa: F401  before MXNet: it sets the threads
 
 import mxnet as mx
@@ -18,7 +19,7 @@ from loader import MPII, make_samples
 from mxnet import autograd
 from sides import JOINTS, batch
 
-from common import config, experiment, runtime
+from common import config, runtime
 from common.data.images import find_photographs
 from common.data.loader import Batch, Loader
 from common.deploy import export
@@ -45,7 +46,7 @@ def parameters_file(task):
 
 
 def train(task):
-    net = experiment.network(configuration(task), JOINTS, CONTEXTS)
+    net = pose_net.create(configuration(task), CONTEXTS)
     checkpoint.load_parameters(net, parameters_file(task), CONTEXTS)
     graph = trainer.loss_graph(configuration(task), net)
     optimizer = trainer.optimizer(net)
@@ -59,7 +60,7 @@ def train(task):
 
 
 def infer(task):
-    net = experiment.load_network(configuration(task), JOINTS, parameters_file(task), CONTEXTS)
+    net = inference.load_network(configuration(task), parameters_file(task), CONTEXTS)
     images = batch(task)[0]
     return lambda: list(inference.forward(net, images, CONTEXTS))
 
@@ -114,7 +115,7 @@ def write_parameters(task):
     draws = {'gamma': lambda shape: rng.uniform(0.2, 0.8, shape), 'beta': lambda shape: rng.normal(0, 0.1, shape),
              'running_mean': lambda shape: rng.normal(0, 0.1, shape), 'bias': lambda shape: rng.normal(0, 0.1, shape),
              'running_var': lambda shape: rng.uniform(0.5, 1.5, shape)}
-    net = experiment.network(configuration(task), JOINTS, CONTEXTS)
+    net = pose_net.create(configuration(task), CONTEXTS)
     parameters = checkpoint.parameters(net)
     for name, parameter in parameters.items():
         draw = draws.get(name.rpartition('.')[2])

@@ -19,10 +19,10 @@ sys.path.insert(1, str(ROOT))
 
 import compare
 
-from common import config, experiment, files, runtime
+from common.nets import pose_net
+from common import config, files, runtime
 from common.train import trainer
 from pose_mpii.sample import write_sample
-from pose_mpii.skeleton import JOINTS
 from pose_mpii.train import training_loader
 
 
@@ -47,7 +47,7 @@ def main():
     args = parser.parse_args()
     cfg = config.load(args.cfg)
     contexts = runtime.contexts()
-    net = experiment.network(cfg, len(JOINTS), contexts)
+    net = pose_net.create(cfg, contexts)
     graph = trainer.loss_graph(cfg, net)
     optimizer = trainer.optimizer(net)
     with tempfile.TemporaryDirectory() as folder:
