@@ -134,3 +134,13 @@ def seed_everything(seed):
     random.seed(seed)
     np.random.seed(seed)
     mx.random.seed(seed)
+
+
+def stream(seed, *key):
+    """A generator of random numbers, `np.random.Generator`, of its own for each seed and key of whole numbers.
+
+    Such as stream(seed, phase, epoch, sample): NumPy's SeedSequence sees to it that no two streams meet, whatever the
+    numbers and however many of them there are.
+    """
+    import numpy as np
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))

@@ -5,25 +5,32 @@ Coordinates are 0-based pixels with pixel centres at integers, in the source ima
 an unrotated crop has x_source = cx + w*((i + 0.5)/W - 0.5). A box whose proportions are not the input's is stretched;
 `fit` avoids that.
 """
-from collections import namedtuple
 from math import cos, radians, sin
+from typing import NamedTuple, Tuple
 
 import cv2
 import numpy as np
 
 from common.data.images import read_crop
 
-Sample = namedtuple('Sample', 'image box joints visible')
-Sample.__doc__ = """A person in an image: what a data set makes of an annotation record.
 
-image: the file's path; box: (cx, cy, w, h) in source pixels; joints: (K, 2) float32 in source pixels;
-visible: (K,) float32, 1 for an annotated joint and 0 for another, whose coordinates mean nothing (but are finite)."""
+class Sample(NamedTuple):
+    """A person in an image: what a data set makes of an annotation record."""
 
-Augmentation = namedtuple('Augmentation', 'rotation scale flip flip_pairs')
-Augmentation.__doc__ = """What `draw` may do to a crop (Section 6.1 of the paper: 30, 0.25, True).
+    image: str                                # the file's path
+    box: Tuple[float, float, float, float]    # (cx, cy, w, h) in source pixels
+    joints: np.ndarray                        # (K, 2) float32 in source pixels
+    visible: np.ndarray                       # (K,) float32: 1 for an annotated joint, 0 for another, whose coordinates
+                                              # mean nothing (but are finite)
 
-rotation: at most this many degrees either way; scale: the box grows or shrinks by at most this fraction;
-flip: mirror half of the crops; flip_pairs: the pairs of joints that then change places."""
+
+class Augmentation(NamedTuple):
+    """What `random_view` may do to a crop (section 6.1 of the paper: 30, 0.25, True)."""
+
+    rotation: float                           # at most this many degrees either way
+    scale: float                              # the box grows or shrinks by at most this fraction
+    flip: bool                                # mirror half of the crops
+    flip_pairs: tuple                         # the pairs of joints that then change places
 
 
 def fit(width, height, size):
@@ -58,8 +65,8 @@ def transform_points(matrix, points):
     return points @ matrix[:, :2].T + matrix[:, 2]
 
 
-def draw(augmentation, rng):
-    """Draw (rotation, scale, mirror) for `crop_matrix` from `rng`, an np.random.Generator."""
+def random_view(augmentation, rng):
+    """A random (rotation, scale, mirror) for `crop_matrix` from `rng`, an np.random.Generator."""
     turn, grow, flip = rng.random(3)
     return (augmentation.rotation * (2 * turn - 1), 1 + augmentation.scale * (2 * grow - 1),
             bool(augmentation.flip and flip < 0.5))

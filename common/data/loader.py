@@ -4,25 +4,31 @@ Threads suffice because OpenCV releases the interpreter's lock while it decodes 
 on nothing but the seed, the epoch and the sample, so neither the number of threads nor a resumed run changes a batch.
 """
 import sys
-from collections import deque, namedtuple
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
 from common import files, skeleton
-from common.data.crop import Augmentation, crop_matrix, crop_sample, draw
+from common.data.crop import Augmentation, crop_matrix, crop_sample, random_view
 from common.errors import InputError
-from common.runtime import available_cores
+from common.runtime import available_cores, stream
 
-Batch = namedtuple('Batch', 'images joints visible keys matrices indices')
-Batch.__doc__ = """B crops with K joints each, as NumPy arrays.
 
-images: uint8 (B, H, W, 3) RGB; joints: float32 (B, K, 2) in input pixels; visible: float32 (B, K), 1 where a joint
-carries loss; keys: float32 (B,) in [0, 1), a random number for each crop from which the device draws its own;
-matrices: float64 (B, 2, 3), source to input pixels; indices: int64 (B,) into the samples."""
+class Batch(NamedTuple):
+    """B crops with K joints each, as NumPy arrays."""
+
+    images: np.ndarray                        # uint8 (B, H, W, 3) RGB
+    joints: np.ndarray                        # float32 (B, K, 2) in input pixels
+    visible: np.ndarray                       # float32 (B, K), 1 where a joint carries loss
+    keys: np.ndarray                          # float32 (B,) in [0, 1), a random number for each crop, from which the
+                                              # device makes its own
+    matrices: np.ndarray                      # float64 (B, 2, 3), source to input pixels
+    indices: np.ndarray                       # int64 (B,) into the samples
 
 
 class Loader:
@@ -30,6 +36,7 @@ class Loader:
 
     size: of the crops, (width, height).
     shuffle: a new order every epoch. augment: an `Augmentation` or None.
+    seed: (seed, phase), with which the streams of random numbers begin (`runtime.stream`).
     threads: by default one for each core this process may use.
     strict: an unreadable image raises its InputError. Otherwise its slot stays black without visible joints, a warning
     goes to stderr once for each file, `skipped` (path -> message) remembers it, and only an epoch without a single
@@ -38,7 +45,7 @@ class Loader:
     save that the last ones start over with the first samples where `count` does not divide their number.
     """
 
-    def __init__(self, samples, size, batch_size, shuffle=False, augment=None, seed=0, threads=None, strict=True,
+    def __init__(self, samples, size, batch_size, shuffle=False, augment=None, seed=(0, 0), threads=None, strict=True,
                  shard=(0, 1)):
         self.samples = samples
         self.size = tuple(size)
@@ -62,7 +69,7 @@ class Loader:
     def order(self, epoch):
         """Indices of this worker's samples in the order of an epoch, int64."""
         count = len(self.samples)
-        order = np.random.default_rng([self.seed, epoch]).permutation(count) if self.shuffle else np.arange(count)
+        order = stream(*self.seed, epoch).permutation(count) if self.shuffle else np.arange(count)
         rank, workers = self.shard
         return np.resize(order, self._share() * workers)[rank::workers]
 
@@ -111,10 +118,9 @@ class Loader:
         """Fill one slot of a batch; where the image cannot be read, its key and matrix only."""
         index = int(batch.indices[slot])
         sample = self.samples[index]
-        # 1 + index, because NumPy takes [seed, epoch, 0] for [seed, epoch], which the permutation uses.
-        rng = np.random.default_rng([self.seed, epoch, 1 + index])
+        rng = stream(*self.seed, epoch, index)
         batch.keys[slot] = rng.random(dtype=np.float32)
-        view = draw(self.augment, rng) if self.augment else ()
+        view = random_view(self.augment, rng) if self.augment else ()
         flip_pairs = self.augment.flip_pairs if self.augment else ()
         batch.matrices[slot] = matrix = crop_matrix(sample.box, self.size, *view)
         _, batch.joints[slot], batch.visible[slot] = crop_sample(sample, self.size, matrix, flip_pairs,
@@ -149,7 +155,7 @@ def training_loader(cfg, samples, phase=0, shard=(0, 1)) -> Loader:
         raise InputError(f'data.train is {cfg.data.train}: nobody in it has an annotated joint')
     augment = Augmentation(cfg.augment.rotation, cfg.augment.scale, cfg.augment.flip, skeleton.of(cfg).flip_pairs)
     return Loader(samples, cfg.input.size, cfg.train.batch_size, shuffle=True, augment=augment,
-                  seed=2 * cfg.train.seed + phase, strict=False, shard=shard)
+                  seed=(cfg.train.seed, phase), strict=False, shard=shard)
 
 
 def ordered_loader(cfg, samples) -> Loader:
