@@ -18,7 +18,8 @@ import numpy as np
 from common.errors import InputError
 
 MAGIC, DENSE, DENSE_V3, V1 = 0x112, 0xF993FAC9, 0xF993FACA, 0xF993FAC8
-TYPES = [np.dtype(name).newbyteorder('<') for name in ('f4', 'f8', 'f2', 'u1', 'i4', 'i1', 'i8', '?')]
+TYPES = (np.dtype('<f4'), np.dtype('<f8'), np.dtype('<f2'), np.dtype('u1'), np.dtype('<i4'), np.dtype('i1'),
+         np.dtype('<i8'), np.dtype('?'))
 MOST_DIMENSIONS = 32                          # NumPy's limit
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from common import config, files, results, runtime
 from common.errors import InputError
-from common.nets import bfloat16, losses, pose_net
+from common.nets import losses, pose_net
 from common.train import trainer
 from common.train.devices import Devices
 from common.train.run import BEST, STATE
@@ -66,6 +66,7 @@ def train(cfg, prepare, job) -> list:
         if link in waiting or link is start:
             _check_same_run(run_folder(job.out, link), link, job, goes_on=link is cfg)
     if any(link.train.dtype == 'bfloat16' for link in waiting):
+        from common.nets import bfloat16
         bfloat16.require(job.devices.contexts)
     folders = [run_folder(job.out, start)] if start else []
     for link in waiting:

@@ -1,5 +1,6 @@
 """A training on the disk and on the screen: its history, its checkpoints, and what ends it early."""
 import json
+from functools import cached_property
 from pathlib import Path
 
 from tqdm import tqdm
@@ -34,10 +35,9 @@ class Run:
             self._begun = begun if devices.alone else None     # several workers start the epoch anew
         self.schedule = Schedule(cfg.train.rates, cfg.train.patience, cfg.train.drops, cfg.train.epochs,
                                  [line['score'] for line in self.history])
-        share_parameters(trainer, devices.kvstore)
-        self._statistics, self._workers = Statistics(net, devices.contexts, devices.kvstore), Workers(devices.kvstore)
+        if not devices.alone:
+            share_parameters(trainer, devices.kvstore)
         self.termination = Termination(enabled=devices.alone)
-        self._board = Board(self._folder, len(self.history) + 1) if devices.first else None
 
     def __enter__(self):
         self.termination.__enter__()
@@ -47,6 +47,18 @@ class Run:
         self.termination.__exit__()
         if isinstance(error, InputError):
             raise InputError(f'{error}{self._saved()}') from None
+
+    @cached_property
+    def _workers(self):
+        return Workers(self._devices.kvstore)
+
+    @cached_property
+    def _statistics(self):
+        return Statistics(self.net, self._devices.contexts, self._devices.kvstore)
+
+    @cached_property
+    def _board(self):
+        return Board(self._folder, len(self.history))
 
     @property
     def epoch(self) -> int:

@@ -5,7 +5,6 @@ from mxnet import autograd, gluon
 from tqdm import tqdm
 
 from common import runtime
-from common.nets import bfloat16
 from common.nets.losses import LossGraph, PoseLoss
 from common.train.run import Run
 
@@ -82,8 +81,11 @@ def share_out(batch, contexts):
 
 def loss_graph(cfg, net):
     """The configured losses of a network, compiled with it as one graph (`losses.LossGraph`)."""
-    kinds = {'float32': LossGraph, 'bfloat16': bfloat16.LossGraph}
-    graph = kinds[cfg.train.dtype](net, PoseLoss(cfg, net.stride))
+    kind = LossGraph
+    if cfg.train.dtype == 'bfloat16':
+        from common.nets import bfloat16      # MXNet's automatic mixed precision is only loaded where it is used
+        kind = bfloat16.LossGraph
+    graph = kind(net, PoseLoss(cfg, net.stride))
     graph.hybridize(static_alloc=True, static_shape=True)
     return graph
 
