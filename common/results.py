@@ -1,7 +1,6 @@
 """The JSON files that tests of networks leave, `test.json`, gathered for tables, and text made of them."""
 import os
 import re
-import subprocess
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import numpy as np
 from common import config, files
 from common.errors import InputError
 from common.guard.checks import check_record, is_list, is_number, is_object, is_text
+from common.provenance import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = ROOT / 'experiments'
 TEST, TRAINING = 'test.json', 'result.json'              # of a test, and of the training beside it
 # What makes it another result than the others.
@@ -30,7 +29,7 @@ def _is_configuration(value):
         is_good(value.get(section, {}).get(key)) for (section, key), is_good in _SHOWN.items())
 
 
-# What `provenance` writes into every one of them, as `checks.check_record` takes it, and COCO's boxes.
+# What `provenance.of_test` writes into every one of them, as `checks.check_record` takes it, and whose boxes it was.
 PROVENANCE = {
     'experiment': (is_text, 'its name'),
     'data': (is_text, 'the name of the data set'),
@@ -45,7 +44,7 @@ BOXES = {'boxes': (is_text, 'where people are from')}
 def collect(folders):
     """Every `test.json` below the folders: {data set: {experiment: [result, ...]}}, by seeds.
 
-    A result is the file's dict with its `path`; of one experiment with one seed on one split (and COCO's boxes), the
+    A result is the file's dict with its `path`; of one experiment with one seed on one split (and boxes), the
     last folder's counts. InputError where a folder is missing, or a file is not such a result.
     """
     last = {}
@@ -206,28 +205,3 @@ def by_decoding(scores, keys):
 def markdown(header, rows):
     """A Markdown table of texts."""
     return '\n'.join('| ' + ' | '.join(row) + ' |' for row in [header, ['---'] * len(header), *rows]) + '\n'
-
-
-# --- where a result is from ----------------------------------------------------------------------------------------
-
-def data_name(folder):
-    """What a data set is called in results: its folder's own name."""
-    return Path(os.path.realpath(folder)).name
-
-
-def provenance(cfg, data, split):
-    """What makes a test's JSON say by itself where it is from (read by `collect`)."""
-    return {'experiment': cfg.name, 'data': data_name(data), 'split': split, 'commit': commit(),
-            'seed': cfg.train.seed, 'config': config.sections(cfg)}
-
-
-def commit():
-    """The project's commit, with -dirty where files were changed since; None outside a git checkout of it."""
-    if not (ROOT / '.git').exists():
-        return None
-    try:
-        found = subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=40'], capture_output=True,
-                               text=True, cwd=ROOT)
-    except OSError:                           # no git here
-        return None
-    return found.stdout.strip() or None

@@ -3,6 +3,7 @@ import os
 import random
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from common.errors import InputError
 
@@ -125,6 +126,22 @@ def kvstore(name):
 def shard(store):
     """(rank, count) of this process among the workers that share a `kvstore`."""
     return (0, 1) if isinstance(store, str) else (store.rank, store.num_workers)
+
+
+class Devices(NamedTuple):
+    """Where a network is trained."""
+
+    contexts: list                            # MXNet's, of this process
+    kvstore: Any = 'device'                   # a name or a connected store, see `kvstore`
+    name: str = 'device'                      # what --kvstore calls it
+    rank: int = 0                             # of this process among the workers; the first one validates and writes
+    workers: int = 1                          # that share the kvstore
+
+
+def devices(contexts, name) -> Devices:
+    """The devices of this process, and the kvstore of this name; InputError as `kvstore`."""
+    store = kvstore(name)
+    return Devices(contexts, store, name, *shard(store))
 
 
 def seed_everything(seed):

@@ -29,7 +29,7 @@ from gluoncv.utils.bbox import bbox_xyxy_to_xywh
 from mxnet import gluon
 from tqdm import tqdm
 
-from common import files, results, runtime
+from common import files, provenance, runtime
 from common.data.images import read_image
 from common.errors import InputError
 from common.programs import options
@@ -193,7 +193,7 @@ def main(argv=None):
     files.require_images([image['path'] for image in records])
     contexts = runtime.contexts(args.gpus, args.cpus)
     net = load_detector(args.model, args.params, args.short, contexts)
-    about = {'model': args.model, 'parameters': _digest(net), 'data': results.data_name(args.data),
+    about = {'model': args.model, 'parameters': _digest(net), 'data': provenance.data_name(args.data),
              'split': args.split, 'images': len(records), 'short': net.short, 'score': args.score}
     with files.locked(args.out):
         count = write_detections(net, records, contexts, args.score, args.out, about)

@@ -35,7 +35,7 @@ from gluoncv.utils.bbox import bbox_xywh_to_xyxy
 from mxnet import gluon
 from tqdm import tqdm
 
-from common import files, results, runtime
+from common import files, provenance, runtime
 from common.errors import InputError
 from common.programs import options
 from common.programs.cli import run
@@ -185,7 +185,7 @@ def main(argv=None):
     if not (args.epochs >= 1 and 0 < args.rate < math.inf):
         raise InputError(f'--epochs {args.epochs} --rate {args.rate:g}: expected at least 1, and a number above 0')
     contexts, folder = runtime.contexts(args.gpus, args.cpus), files.make_folder(args.out)
-    about = {'data': results.data_name(args.data), 'split': args.split, 'pretrained': args.pretrained,
+    about = {'data': provenance.data_name(args.data), 'split': args.split, 'pretrained': args.pretrained,
              'short': args.short, 'images': args.images}
     with files.locked(folder):
         check_same_run(folder, about, args.resume)

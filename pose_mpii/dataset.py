@@ -6,11 +6,11 @@ import numpy as np
 from common.data.crop import Sample, fit
 from common.dataset import Dataset, People
 from common.errors import InputError
-from common.results import ROOT
+from common.provenance import ROOT
 from pose_mpii import paper
-from pose_mpii.layout import (annotation_file, ground_truth_file, prediction_suffix, read_ground_truth, read_split,
-                              save_predictions)
+from pose_mpii.layout import annotation_file, ground_truth_file, read_ground_truth, read_split
 from pose_mpii.pckh import METRICS, counted, format_table, pckh
+from pose_mpii.predictions import prediction_suffix, save_predictions
 from pose_mpii.skeleton import JOINTS, SKELETON
 
 

@@ -14,8 +14,9 @@ if not __package__:                       # run as a file: make the project's ro
 
 from common.files import check_outputs, write_json
 from common.programs.cli import run
-from pose_mpii.layout import ground_truth_file, read_ground_truth, read_predictions
+from pose_mpii.layout import ground_truth_file, read_ground_truth
 from pose_mpii.pckh import format_table, pckh
+from pose_mpii.predictions import read_predictions
 
 
 def main(argv=None):

@@ -14,11 +14,10 @@ import numpy as np
 from scipy.io import loadmat, savemat
 
 from common.errors import InputError
-from common.files import read_bytes, read_json, replacing, write_json, write_text
+from common.files import read_bytes, read_json, replacing, write_text
 from common.guard import matlab
 from common.guard.checks import check_records, is_name, is_number
-from pose_mpii.pckh import counted
-from pose_mpii.skeleton import JOINTS, SHORT_NAMES
+from pose_mpii.skeleton import JOINTS, SCORED, SHORT_NAMES
 
 LABELS = ('joints', 'joints_vis')             # what the split `test` may lack
 
@@ -117,7 +116,7 @@ def read_ground_truth(path, people=None):
     if names != SHORT_NAMES:
         raise InputError(f'{path}: dataset_joints should be {" ".join(SHORT_NAMES)}')
     visible = missing == 0
-    if not counted(visible).any():
+    if not visible[:, SCORED].any():
         raise InputError(f'{path}: has no annotated joint that PCKh counts')
     if not np.isfinite(joints[visible]).all():
         raise InputError(f'{path}: pos_gt_src has a joint that is neither finite nor marked in jnt_missing')
@@ -133,47 +132,6 @@ def _people_last(path, file, key, shape):
     if not isinstance(array, np.ndarray) or array.dtype.kind not in 'biuf' or array.shape[:-1] != shape:
         raise InputError(f'{path}: should hold numbers "{key}" of shape ({", ".join(map(str, shape))}, N)')
     return np.moveaxis(array, -1, 0)
-
-
-# --- predictions ---------------------------------------------------------------------------------------------------
-
-def save_predictions(path, predictions):
-    """Write predictions (N, 16, 2), 1-based pixels, as `preds` to a .mat or .json file (its suffix decides).
-
-    A prediction that is not finite becomes null in JSON. Raises InputError for another suffix.
-    """
-    predictions = np.asarray(predictions, dtype=np.float64)
-    if prediction_suffix(path) == '.mat':
-        save_mat(path, {'preds': predictions})
-    else:
-        write_json(path, {'preds': np.where(np.isfinite(predictions), predictions.astype(object), None).tolist()})
-
-
-def read_predictions(path, people):
-    """Predictions (N, 16, 2) for N = `people`, 1-based pixels, from what `save_predictions` writes or a bare JSON list.
-
-    Raises InputError for a missing or malformed file, one without `preds`, and any other shape.
-    """
-    file = read_mat(path) if prediction_suffix(path) == '.mat' else read_json(path)
-    predictions = file.get('preds') if isinstance(file, dict) else file
-    if predictions is None:
-        raise InputError(f'{path}: holds no "preds"')
-    expected = (people, len(JOINTS), 2)
-    try:
-        predictions = np.array(predictions, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(f'{path}: "preds" should be {expected} numbers') from None
-    if predictions.shape != expected:
-        raise InputError(f'{path}: "preds" has shape {predictions.shape}; the ground truth needs {expected}')
-    return predictions
-
-
-def prediction_suffix(path):
-    """.mat or .json, the suffix of a file of predictions; InputError for another."""
-    suffix = Path(path).suffix
-    if suffix not in ('.mat', '.json'):
-        raise InputError(f'{path}: predictions are kept in .mat or .json files')
-    return suffix
 
 
 # --- .mat files ----------------------------------------------------------------------------------------------------

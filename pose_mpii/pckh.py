@@ -7,7 +7,7 @@ prediction is correct at every alpha. Pelvis and thorax are left out; every othe
 import numpy as np
 
 from common.errors import InputError
-from pose_mpii.skeleton import GROUPS, PELVIS, THORAX
+from pose_mpii.skeleton import GROUPS, SCORED
 
 METRICS = ('PCKh@0.5', 'PCKh@0.1', 'AUC')     # the paper's columns
 HEAD_SIZE = 0.6                               # of a head box's diagonal
@@ -16,8 +16,8 @@ ALPHAS = np.arange(51) / 100            # 0, 0.01, ..., 0.5
 
 def counted(visible):
     """Which joints count, (N, 16): those annotated, but for pelvis and thorax."""
-    counts = np.array(visible, dtype=bool)
-    counts[:, [PELVIS, THORAX]] = False
+    counts = np.zeros(np.shape(visible), bool)
+    counts[:, SCORED] = np.asarray(visible, bool)[:, SCORED]
     return counts
 
 

@@ -23,7 +23,8 @@ import numpy as np
 from common.errors import InputError
 from common.files import check_outputs
 from common.programs.cli import run
-from pose_mpii.layout import annotation_file, read_mat, read_predictions, read_split, save_mat
+from pose_mpii.layout import annotation_file, read_mat, read_split, save_mat
+from pose_mpii.predictions import read_predictions
 
 POINT = [('x', float), ('y', float), ('id', float)]       # MATLAB's numbers are doubles, ids too
 

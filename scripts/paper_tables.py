@@ -16,11 +16,11 @@ if not __package__:                           # run as a file: make the project'
 
 import pose_coco.tables
 import pose_mpii.tables
-from common import files, results
+from common import files, provenance, results
 from common.programs import options
 from common.programs.cli import run
 
-RESULTS = results.ROOT / 'results'
+RESULTS = provenance.ROOT / 'results'
 TABLES = 'tables.md'
 LEGEND = '''# The paper's tables
 

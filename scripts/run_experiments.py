@@ -14,14 +14,14 @@ from pathlib import Path
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from common import config, files, results
+from common import config, files, provenance, results
 from common.errors import InputError
 from common.programs import options
 from common.programs.cli import run
-from common.train import phases
+from common.train import phases, resume
 from common.train.run import LOG
 
-KEPT = (phases.CONFIG, LOG, results.TRAINING, results.TEST)       # in this order: the last one ends it
+KEPT = (resume.CONFIG, LOG, results.TRAINING, results.TEST)       # in this order: the last one ends it
 
 
 def train_and_keep(path, seed, args):
@@ -44,10 +44,10 @@ def train_and_keep(path, seed, args):
 def check_same(path, cfg, data):
     """InputError if a kept result is of other data or of another configuration than it would be now."""
     result = results.read(path)
-    if result['data'] != results.data_name(data):
-        raise InputError(f'{path}: is on {result["data"]}, not on {results.data_name(data)}; use another --results')
+    if result['data'] != provenance.data_name(data):
+        raise InputError(f'{path}: is on {result["data"]}, not on {provenance.data_name(data)}; use another --results')
     for key, (was, now) in results.departures(result, cfg).items():
-        if key not in phases.idle_keys(cfg, scored=True):
+        if key not in resume.idle_keys(cfg, scored=True):
             raise InputError(f'{path}: has {key} {was!r}, not {now!r}; move it away, or use another --results')
 
 
@@ -64,7 +64,7 @@ def main(argv=None):
     parser.add_argument('--set', action='append', default=[], metavar='KEY=VALUE', dest='overrides',
                         help='override one key of all of them, such as train.dtype=bfloat16')
     parser.add_argument('--out', type=Path, default='output', metavar='DIR', help='(default: output)')
-    parser.add_argument('--results', type=Path, default=results.ROOT / 'results', metavar='DIR',
+    parser.add_argument('--results', type=Path, default=provenance.ROOT / 'results', metavar='DIR',
                         help='(default: the project\'s results/)')
     args = parser.parse_args(argv)
     failed = []

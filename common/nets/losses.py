@@ -1,4 +1,4 @@
-"""The losses of H1, H2, H3 (section 3) and of joints (sections 4 and 5).
+"""The losses of H1 (section 3) and of joints (sections 4 and 5), and what a heat-map loss is; H2's and H3's: `cell_losses`.
 
 A heat-map loss is a class: it has its name in YAML, the keys it takes, what it computes, its score of a joint and the
 map to look at. One that is defined elsewhere, before a program runs, is found by its name as those here are. Targets
@@ -6,7 +6,6 @@ are rendered here, on the device, as outer products of one-dimensional profiles.
 joints out that are not visible and divides by the constant number of joints, so that the mean over a batch does not
 depend on how the batch is spread over devices.
 """
-import numpy as np
 from mxnet import autograd, gluon
 
 from common import grid, heatmaps
@@ -57,13 +56,13 @@ def kinds():
     return found
 
 
-def _positions(F, maps):
+def positions(F, maps):
     """Cell indices along x, shape (1, 1, 1, W), and along y, shape (1, 1, H, 1)."""
     return (F.contrib.arange_like(maps, axis=3).reshape((1, 1, 1, -1)),
             F.contrib.arange_like(maps, axis=2).reshape((1, 1, -1, 1)))
 
 
-def _centres(F, cells):
+def centres(F, cells):
     """x and y of joints in cells, each (B, K, 1, 1)."""
     x, y = F.split(cells, num_outputs=2, axis=2)                               # (B, K, 1) each
     return x.expand_dims(3), y.expand_dims(3)
@@ -89,75 +88,11 @@ class GaussianLoss(HeatmapLoss):
         return maps
 
     def hybrid_forward(self, F, maps, cells, keys):
-        px, py = _positions(F, maps)
-        cx, cy = _centres(F, cells)
+        px, py = positions(F, maps)
+        cx, cy = centres(F, cells)
         along_x = F.exp(-0.5 * F.square(F.broadcast_sub(px, cx) / self.cfg.loss.sigma))
         along_y = F.exp(-0.5 * F.square(F.broadcast_sub(py, cy) / self.cfg.loss.sigma))
         return F.sum(F.square(maps - F.broadcast_mul(along_x, along_y)), axis=(2, 3))
-
-
-class SoftmaxLoss(HeatmapLoss):
-    """H2: cross-entropy of the softmax over all H*W cells against the one cell that holds the joint."""
-
-    kind = 'softmax'
-
-    def hybrid_forward(self, F, maps, cells, keys):
-        px, py = _positions(F, maps)
-        cx, cy = _centres(F, F.floor(cells + 0.5))
-        one_hot = F.broadcast_mul(F.broadcast_equal(px, cx), F.broadcast_equal(py, cy))
-        highest = F.BlockGrad(F.max(maps, axis=(2, 3), keepdims=True))
-        logits = F.broadcast_sub(maps, highest)
-        return F.log(F.sum(F.exp(logits), axis=(2, 3))) - F.sum(one_hot * logits, axis=(2, 3))
-
-
-class BinaryLoss(HeatmapLoss):
-    """H3: binary cross-entropy of each cell's sigmoid, mean over the positive cells and randomly chosen negatives.
-
-    Cells whose centre lies within `loss.radius` of the joint are positive; every other cell is chosen with the
-    probability that makes `loss.negatives` of them for each positive, in expectation. The choice depends only on the
-    crop's key, so that neither the number of devices nor a resumed run changes it.
-    """
-
-    kind = 'binary'
-    keys = {'radius': (rules.number(0, above=True),
-                       'H3: positives lie within this many pixels, for an input 256 wide'),
-            'negatives': (rules.number(0, above=True), 'H3: random negatives for each positive')}
-
-    def __init__(self, cfg, stride, **kwargs):
-        super().__init__(cfg, stride, **kwargs)
-        self._radius = cfg.loss.radius * cfg.input.size[0] / 256 / stride      # in cells
-
-    @classmethod
-    def problem(cls, cfg):
-        nearest = grid.stride(cfg.network.deconvolutions) / 2 ** 0.5 * 256 / cfg.input.size[0]    # half a diagonal
-        if cfg.loss.radius < nearest:
-            return (f"loss.radius {cfg.loss.radius:g}: a joint may be farther from every cell's centre; with this "
-                    f'input.size and network.deconvolutions at least {np.ceil(nearest * 100) / 100:g}')
-
-    @classmethod
-    def pictured(cls, cfg, maps):
-        return 1 / (1 + np.exp(-maps))
-
-    def hybrid_forward(self, F, maps, cells, keys):
-        px, py = _positions(F, maps)
-        cx, cy = _centres(F, cells)
-        square = F.broadcast_add(F.square(F.broadcast_sub(px, cx)), F.square(F.broadcast_sub(py, cy)))
-        positive = square <= self._radius ** 2
-        count = F.sum(positive, axis=(2, 3), keepdims=True)
-        others = F.sum(1 - positive, axis=(2, 3), keepdims=True)
-        chosen = F.broadcast_lesser(self._noise(F, maps, keys, px, py), self.cfg.loss.negatives * count / others)
-        selected = F.maximum(positive, chosen)
-        entropy = F.Activation(maps, act_type='softrelu') - maps * positive     # -log of sigmoid or of 1 - it
-        return F.sum(selected * entropy, axis=(2, 3)) / F.maximum(F.sum(selected, axis=(2, 3)), 1)
-
-    @staticmethod
-    def _noise(F, maps, keys, px, py):
-        """Uniform in [0, 1), (B, K, H, W): a hash of key, joint and cell (the fraction of a large sine)."""
-        joint = F.contrib.arange_like(maps, axis=1).reshape((1, -1, 1, 1))
-        phase = F.broadcast_add(keys.reshape((-1, 1, 1, 1)) * 977.0, joint * 12.9898)
-        phase = F.broadcast_add(F.broadcast_add(phase, px * 37.719), py * 78.233)
-        wave = F.sin(phase) * 1543.7
-        return wave - F.floor(wave)
 
 
 class PoseLoss(gluon.HybridBlock):

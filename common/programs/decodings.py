@@ -14,7 +14,7 @@ beside a result's test.json comes into the tables (`scripts/paper_tables.py`).
 import numpy as np
 from tqdm import tqdm
 
-from common import files, grid, heatmaps, results, runtime
+from common import files, grid, heatmaps, provenance, runtime
 from common.data.loader import ordered_loader
 from common.dataset import Source
 from common.errors import InputError
@@ -136,4 +136,4 @@ def main(dataset, argv=None):
     if 'modes' in found:
         print(modes_table(found['modes']), peaks_table(found['peaks']), sep='\n')
     if args.json:
-        files.write_json(args.json, {**found, **results.provenance(cfg, args.data, args.split)})
+        files.write_json(args.json, {**found, **provenance.of_test(cfg, args.data, args.split)})

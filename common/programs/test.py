@@ -1,7 +1,7 @@
 """Testing a trained network by every decoding."""
 from typing import NamedTuple, Optional
 
-from common import files, results, runtime, skeleton
+from common import files, provenance, results, runtime, skeleton
 from common.data.loader import ordered_loader
 from common.dataset import Source
 from common.errors import InputError
@@ -49,7 +49,7 @@ def test(dataset, cfg, params, source, contexts, outputs=Outputs()):
         print(results.by_decoding(found, dataset.metrics))
     if found and outputs.json:
         files.write_json(outputs.json, {**found[cfg.test.decode], 'decodings': found, **people.about,
-                                        **results.provenance(cfg, source.data, source.split)})
+                                        **provenance.of_test(cfg, source.data, source.split)})
     if outputs.picture:
         visualise.save(outputs.picture, visualise.predictions(people.samples, chosen, skeleton.of(cfg)))
 

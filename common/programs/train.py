@@ -5,7 +5,6 @@ from common.dataset import Source
 from common.programs import options
 from common.programs.test import Outputs, predict_and_score, test
 from common.train import phases
-from common.train.devices import Devices
 
 
 def loader(dataset, cfg, data, phase=0, shard=(0, 1)):
@@ -41,10 +40,10 @@ def main(dataset, argv=None):
     args = parser.parse_args(argv)
     cfg = options.configuration(args, dataset)
     contexts = runtime.contexts(args.gpus, args.cpus)
-    job = phases.Job(args.data, args.out, args.overrides, args.resume, Devices(contexts, runtime.kvstore(args.kvstore)))
+    job = phases.Job(args.data, args.out, args.overrides, args.resume, runtime.devices(contexts, args.kvstore))
 
     def prepare(cfg, phase):
-        return (loader(dataset, cfg, args.data, phase, job.devices.shard),
+        return (loader(dataset, cfg, args.data, phase, (job.devices.rank, job.devices.workers)),
                 validation(dataset, cfg, args.data, contexts))
 
     folders = phases.train(cfg, prepare, job)

@@ -8,18 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common import config, files, results, runtime
+from common import config, files, provenance, results, runtime
 from common.errors import InputError
-from common.nets import losses, pose_net
-from common.train import trainer
-from common.train.devices import Devices
+from common.nets import pose_net
+from common.train import resume, trainer
+from common.train.resume import ABOUT, CONFIG
 from common.train.run import BEST, STATE
 from common.weights import checkpoint, store
 
-# What a training leaves in its folder: at its start, and when it has finished.
-CONFIG, ABOUT, PICTURE = 'config.yaml', 'run.json', 'predictions.jpg'
-# The keys that may change when a run is resumed.
-RESUMED_WITH = ('train.epochs', 'train.patience', 'train.drops', 'train.rates', 'test.batch_size')
+PICTURE = 'predictions.jpg'                   # what the test of a finished training leaves in its folder
 
 
 class Job(NamedTuple):
@@ -29,7 +26,7 @@ class Job(NamedTuple):
     out: str                                  # results go to OUT/<experiment>
     overrides: list                           # of the configuration, 'section.key=value' (`config.load`)
     resume: bool                              # go on where an earlier run of this experiment stopped
-    devices: Devices
+    devices: runtime.Devices
 
 
 class Finished(NamedTuple):
@@ -62,22 +59,23 @@ def train(cfg, prepare, job) -> list:
     """
     links = chain(cfg, job.overrides)
     waiting, start = _waiting(links, job)
-    for link in links:
-        if link in waiting or link is start:
-            _check_same_run(run_folder(job.out, link), link, job, goes_on=link is cfg)
+    for link in [*[start] * bool(start), *waiting]:
+        folder = run_folder(job.out, link)
+        if link is start or (folder / STATE).exists():
+            resume.check_same_run(folder, link, job.data, goes_on=link is cfg)
     if any(link.train.dtype == 'bfloat16' for link in waiting):
         from common.nets import bfloat16
         bfloat16.require(job.devices.contexts)
     folders = [run_folder(job.out, start)] if start else []
     for link in waiting:
         if link is not cfg:
-            if not isinstance(job.devices.kvstore, str):
-                raise InputError(f'{cfg.name} starts from {link.name}: with --kvstore {job.devices.store_name}, train '
+            if job.devices.workers > 1:
+                raise InputError(f'{cfg.name} starts from {link.name}: with --kvstore {job.devices.name}, train '
                                  'that first')
             print(f'{cfg.name} starts from {link.name}, which is trained first', flush=True)
         _train_one(link, links.index(link), prepare, folders[-1] / BEST if folders else None, job)
         folders.append(run_folder(job.out, link))
-    return folders if job.devices.first else []
+    return folders if job.devices.rank == 0 else []
 
 
 def chain(cfg, overrides) -> list:
@@ -112,66 +110,28 @@ def _waiting(links, job):
     return ([cfg] if resumed else links[first:]), start
 
 
-def _check_same_run(folder, cfg, job, goes_on):
-    """InputError if the folder holds a run on other data, or of a configuration that a resumed run cannot change.
-
-    One that is only started from, if it is finished, may have been tested in another way; it is not resumed.
-    """
-    is_finished = (folder / results.TRAINING).exists()
-    if not is_finished and not (folder / STATE).exists():
-        return
-    try:
-        data, asked = files.read_object(folder / ABOUT).get('data'), results.data_name(job.data)
-        changed = config.differences(config.load(folder / CONFIG), cfg)
-    except InputError as error:
-        raise InputError(f'{folder}: holds a run that cannot be resumed: {error}') from None
-    if data != asked:
-        raise InputError(f'{folder}: holds a run on {data}, not on {asked}; use another --out')
-    goes_on = goes_on or not is_finished
-    for key in sorted(changed.keys() - idle_keys(cfg, goes_on)):
-        before, now = changed[key]
-        if key not in RESUMED_WITH and (goes_on or not key.startswith('test.')):
-            raise InputError(f'{folder}: holds a run with {key} {before!r}, not {now!r}; use another --out')
-        if not goes_on and key != 'test.batch_size':
-            print(f'{folder}: is finished and stays as it is, with {key} {before!r}, not {now!r}', flush=True)
-
-
-def idle_keys(cfg, scored) -> set:
-    """The keys that change nothing in a network, because what they are of is not used.
-
-    scored: nor in its scores, which are those of every decoding.
-    """
-    joint, maps = cfg.loss.joint != 'none', cfg.network.head != 'regression'
-    used = {'network.beta': maps and (joint or scored), 'network.debiased': maps and (joint or scored),
-            'test.window': maps and scored, 'loss.joint_weight': joint, 'loss.window': maps and joint,
-            'loss.heatmap_weight': cfg.loss.heatmap != 'none'}
-    kinds = losses.kinds()
-    others = {f'loss.{key}' for name, kind in kinds.items() if name != cfg.loss.heatmap for key in kind.keys}
-    return {key for key, is_used in used.items() if not is_used} | others
-
-
 def _train_one(cfg, phase, prepare, start, job):
     """Train one experiment of a chain; its first worker writes, which keeps other processes out of the folder."""
     folder, devices = files.make_folder(run_folder(job.out, cfg)), job.devices
-    about = {'experiment': cfg.name, 'data': results.data_name(job.data), 'commit': results.commit(),
+    about = {'experiment': cfg.name, 'data': provenance.data_name(job.data), 'commit': provenance.commit(),
              'seed': cfg.train.seed, 'devices': [str(context) for context in devices.contexts],
-             'workers': devices.shard[1], 'kvstore': devices.store_name}
-    with files.locked(folder) if devices.first else nullcontext():
+             'workers': devices.workers, 'kvstore': devices.name}
+    with files.locked(folder) if devices.rank == 0 else nullcontext():
         runtime.seed_everything(cfg.train.seed)
         gc.collect()                          # the last phase's network is in reference cycles, and its memory large
         loader, validate = prepare(cfg, phase)
         about['annotations'] = _digest(loader.samples)
         resumed = (folder / STATE).exists()
         if resumed:
-            _check_same_people(folder, about)
-        if devices.first:
+            resume.check_same_people(folder, about)
+        if devices.rank == 0:
             config.save(cfg, folder / CONFIG)
             files.write_json(folder / ABOUT, about)
         net = pose_net.create(cfg, devices.contexts)
         if not resumed:
             _initial_parameters(cfg, net, start, devices.contexts)
         history = trainer.fit(cfg, net, loader, validate, folder, devices)
-        if devices.first:
+        if devices.rank == 0:
             _write_result(folder / results.TRAINING, about, history)
 
 
@@ -182,14 +142,6 @@ def _digest(samples):
         digest.update(Path(sample.image).name.encode())
         digest.update(np.concatenate([sample.box, sample.joints.ravel(), sample.visible]).astype(np.float32).tobytes())
     return digest.hexdigest()[:16]
-
-
-def _check_same_people(folder, about):
-    """InputError if the folder's run has been trained on other annotations than `about`'s, under the same name."""
-    earlier = files.read_object(folder / ABOUT).get('annotations', about['annotations'])
-    if earlier != about['annotations']:
-        raise InputError(f'{folder}: holds a run on another {about["data"]}, whose annotations to train on were not '
-                         'those of now; use another --out')
 
 
 def _write_result(path, about, history):

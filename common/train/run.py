@@ -32,12 +32,12 @@ class Run:
         self.history, self._begun, self.meter = [], None, None
         if (self._folder / STATE).exists():
             self.history, begun = checkpoint.load_state(self._folder / STATE, net, trainer, devices.contexts)
-            self._begun = begun if devices.alone else None     # several workers start the epoch anew
+            self._begun = begun if devices.workers == 1 else None     # several workers start the epoch anew
         self.schedule = Schedule(cfg.train.rates, cfg.train.patience, cfg.train.drops, cfg.train.epochs,
                                  [line['score'] for line in self.history])
-        if not devices.alone:
+        if devices.workers > 1:
             share_parameters(trainer, devices.kvstore)
-        self.termination = Termination(enabled=devices.alone)
+        self.termination = Termination(enabled=devices.workers == 1)
 
     def __enter__(self):
         self.termination.__enter__()
@@ -78,7 +78,7 @@ class Run:
             try:
                 metrics = self.termination.give_up(self._workers.first, function, self.net)
             except InputError:                # of a validation image; the epoch's training need not be done again
-                if self._devices.alone:
+                if self._devices.workers == 1:
                     self._save_state(self.meter.state)
                 raise
         if self.termination.signal:
@@ -92,7 +92,7 @@ class Run:
         line = {'epoch': self.epoch, 'rate': self.schedule.rate, **self.meter.means(),
                 'images_per_second': self.meter.speed, **metrics, 'best': self.schedule.update(metrics['score'])}
         self.history.append(line)
-        if self._devices.first:
+        if self._devices.rank == 0:
             if line['best']:
                 checkpoint.save_parameters(self.net, self._folder / BEST)
             files.write_text(self._folder / LOG, ''.join(json.dumps(line) + '\n' for line in self.history))

@@ -16,7 +16,7 @@ def fit(cfg, net, loader, validate, folder, devices):
         loader: training batches (`data.loader.Loader`).
         validate: a function of the network that returns a dict of metrics with the 'score' that decides.
         folder: where everything goes, and from where a run that is there goes on (`run.Run`).
-        devices: a `devices.Devices`; of several workers each trains on its shard, the first one validates and writes.
+        devices: a `runtime.Devices`; of several workers each trains on its shard, the first one validates and writes.
 
     InputError where a loss is not finite, `errors.Terminated` where a signal ended the run: the state is saved then.
     """
@@ -83,7 +83,7 @@ def loss_graph(cfg, net):
     """The configured losses of a network, compiled with it as one graph (`losses.LossGraph`)."""
     kind = LossGraph
     if cfg.train.dtype == 'bfloat16':
-        from common.nets import bfloat16      # MXNet's automatic mixed precision is only loaded where it is used
+        from common.nets import bfloat16  # MXNet's automatic mixed precision is only loaded where it is used
         kind = bfloat16.LossGraph
     graph = kind(net, PoseLoss(cfg, net.stride))
     graph.hybridize(static_alloc=True, static_shape=True)

@@ -1,0 +1,53 @@
+"""Whether a folder's run may go on, or be started from: on the same data, by the same configuration."""
+from common import config, files, provenance, results
+from common.errors import InputError
+from common.nets import losses
+
+# What a training leaves in its folder at its start.
+CONFIG, ABOUT = 'config.yaml', 'run.json'
+# The keys that may change when a run is resumed.
+RESUMED_WITH = ('train.epochs', 'train.patience', 'train.drops', 'train.rates', 'test.batch_size')
+
+
+def check_same_run(folder, cfg, data, goes_on):
+    """InputError if the folder holds a run on other data, or of a configuration that a resumed run cannot change.
+
+    One that is only started from, if it is finished, may have been tested in another way; it is not resumed.
+    """
+    is_finished = (folder / results.TRAINING).exists()
+    try:
+        before, asked = files.read_object(folder / ABOUT).get('data'), provenance.data_name(data)
+        changed = config.differences(config.load(folder / CONFIG), cfg)
+    except InputError as error:
+        raise InputError(f'{folder}: holds a run that cannot be resumed: {error}') from None
+    if before != asked:
+        raise InputError(f'{folder}: holds a run on {before}, not on {asked}; use another --out')
+    goes_on = goes_on or not is_finished
+    for key in sorted(changed.keys() - idle_keys(cfg, goes_on)):
+        before, now = changed[key]
+        if key not in RESUMED_WITH and (goes_on or not key.startswith('test.')):
+            raise InputError(f'{folder}: holds a run with {key} {before!r}, not {now!r}; use another --out')
+        if not goes_on and key != 'test.batch_size':
+            print(f'{folder}: is finished and stays as it is, with {key} {before!r}, not {now!r}', flush=True)
+
+
+def idle_keys(cfg, scored) -> set:
+    """The keys that change nothing in a network, because what they are of is not used.
+
+    scored: nor in its scores, which are those of every decoding.
+    """
+    joint, maps = cfg.loss.joint != 'none', cfg.network.head != 'regression'
+    used = {'network.beta': maps and (joint or scored), 'network.debiased': maps and (joint or scored),
+            'test.window': maps and scored, 'loss.joint_weight': joint, 'loss.window': maps and joint,
+            'loss.heatmap_weight': cfg.loss.heatmap != 'none'}
+    kinds = losses.kinds()
+    others = {f'loss.{key}' for name, kind in kinds.items() if name != cfg.loss.heatmap for key in kind.keys}
+    return {key for key, is_used in used.items() if not is_used} | others
+
+
+def check_same_people(folder, about):
+    """InputError if the folder's run has been trained on other annotations than `about`'s, under the same name."""
+    earlier = files.read_object(folder / ABOUT).get('annotations', about['annotations'])
+    if earlier != about['annotations']:
+        raise InputError(f'{folder}: holds a run on another {about["data"]}, whose annotations to train on were not '
+                         'those of now; use another --out')
