@@ -14,7 +14,6 @@ if 'PYTEST_XDIST_WORKER' in os.environ:        # several processes run tests: on
 
 import common  # before the tests import MXNet: it sets the threads
 from common import runtime
-from common.nets import pose_net
 from pose_coco import skeleton as coco_skeleton
 from pose_mpii import skeleton as mpii_skeleton
 from pose_mpii.drawing import scene
