@@ -2,6 +2,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from common import config
 from common.config.schema import schema
@@ -128,6 +129,7 @@ def test_unknown_keys_are_named_with_the_nearest_known_one(write, text, told):
     ('train.seed', '-1'), ('train.seed', 2 ** 32),
     *(('augment.flip', value) for value in ('1', '"true"', '~')),
     ('network.backbone', 'resnet34'), ('network.backbone', '[resnet50]'),
+    ('loss.heatmap', '[mse]'), ('loss.heatmap', 'huber'),
     ('data.train', '""'), ('data.train', '5'), ('data.train', '~'), ('network.pretrained', '5'),
     ('train.rates', '[]'), ('train.rates', '1e-3'), ('train.rates', '[1e-3, 0]'), ('train.rates', '[true]'),
     ('train.drops', '[0]'), ('input.size', '[64]'), ('input.size', '[64, 64, 64]'), ('input.size', '[64, 64.0]'),
@@ -214,6 +216,15 @@ def test_a_configuration_saved_before_a_key_was_there_is_read(root, tmp_path):
     config.save(config.load(root / 'experiments/mpii/table2/i1.yaml'), path)
     path.write_text(''.join(line for line in path.read_text().splitlines(True) if 'dtype' not in line))
     assert config.load(path).train.dtype == 'float32'
+
+
+def test_a_configuration_saved_before_it_named_a_skeleton_has_that_of_its_data_set(tmp_path):
+    for path in (BASE, EXPERIMENTS / 'coco/table8/i1.yaml'):
+        cfg = config.load(path)
+        tree = config.sections(cfg)
+        del tree['data']['skeleton']
+        (tmp_path / 'config.yaml').write_text(yaml.safe_dump(tree))
+        assert config.load(tmp_path / 'config.yaml').data == cfg.data
 
 
 @pytest.mark.parametrize('text, told', [
