@@ -132,6 +132,14 @@ def test_a_finished_run_is_not_trained_over_when_its_state_is_gone(tiny_data, tm
     assert (folder(tmp_path, 'h1') / 'best.params').read_bytes() == before
 
 
+def test_a_split_without_ground_truth_is_nothing_to_validate_on(tiny_data, tmp_path):
+    data = shutil.copytree(tiny_data, tmp_path / 'data')
+    shutil.copy(data / 'annot/valid.json', data / 'annot/test.json')
+    with pytest.raises(InputError, match='data.valid is test: has no ground truth to score'):
+        run('h1', data, tmp_path, '--set', 'data.valid=test')
+    assert not (folder(tmp_path, 'h1') / 'last.state').exists()
+
+
 def test_people_without_a_joint_are_nothing_to_train_on(tiny_data, tmp_path):
     data = shutil.copytree(tiny_data, tmp_path / 'data')
     path = data / 'annot' / 'train.json'
