@@ -45,8 +45,9 @@ def test_it_loads_and_what_it_starts_from_is_there(path):
         assert config.differences(cfg, config.load(EXPERIMENTS / f'{cfg.name}.yaml')) == {}
     if cfg.train.start_from:
         first = config.load((path.parent / f'{cfg.train.start_from}.yaml').resolve())
-        assert {**first.network, 'beta': cfg.network.beta} == cfg.network, 'the parameters would not fit'
-        assert first.network.beta == cfg.network.beta or 'study' in path.parts, 'a table has one beta'
+        reading = {key: cfg.network[key] for key in ('beta', 'debiased')}
+        assert {**first.network, **reading} == cfg.network, 'the parameters would not fit'
+        assert first.network == cfg.network or 'study' in path.parts, 'a table has one beta'
         assert first.input == cfg.input or 'study' in path.parts, 'a table has one size'
         assert first.loss.joint == 'none' or 'study' in path.parts, 'a table starts from heat maps'
 

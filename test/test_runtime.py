@@ -154,3 +154,9 @@ def test_one_seed_gives_one_sequence_and_another_seed_another():
     assert first == again
     assert all(a != b for a, b in zip(first, other))
     numbers(2 ** 32 - 1)                      # the largest that a configuration may hold
+
+
+def test_no_two_streams_meet_and_each_repeats_itself():
+    keys = [(seed, *key) for seed in (0, 1, 2 ** 32 - 1) for key in ((), (0,), (1,), (0, 0), (0, 1), (1, 0), (0, 0, 0))]
+    first, again = ([tuple(runtime.stream(*key).random(3)) for key in keys] for _ in range(2))
+    assert first == again and len(set(first)) == len(keys)
