@@ -40,7 +40,8 @@ def test_an_experiment_names_it_from_its_own_folder_and_an_option_from_the_users
 
 @pytest.mark.parametrize('change, told', [
     ({'joints': []}, 'joints: expected'), ({'joints': 'nose'}, 'joints: expected'),
-    ({'joints': [1]}, 'joints: expected'), ({'joints': ['nose', 'nose']}, 'a name stands twice'), ({'limbs': None}, 'limbs: expected'),
+    ({'joints': [1]}, 'joints: expected'), ({'joints': ['nose', 'nose']}, 'a name stands twice'),
+    ({'limbs': None}, 'limbs: expected'),
     ({'limbs': 'left\neye'}, 'limbs: expected'), ({'limbs': [['nose', 'nose']]}, 'limbs: expected'),
     ({'limbs': [['nose', 'ear']]}, "['nose', 'ear'] is none"), ({'limbs': [['nose']]}, 'limbs: expected'),
     ({'flip_pairs': [['left eye', 'right eye'], ['left eye', 'nose']]}, 'a joint stands in two'),
