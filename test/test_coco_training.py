@@ -115,8 +115,11 @@ def test_an_unreadable_training_image_is_skipped(root, tiny_coco, tmp_path, caps
 
 def test_programs_are_for_coco(root, tiny_coco, tmp_path):
     for main, more in ((train.main, []), (test.main, ['--params', 'x'])):
+        mpii = ['--cfg', str(root / 'experiments/cpu/mpii/table2/i1.yaml'), *more]
         with pytest.raises(InputError, match='data.set is mpii; this program is for coco'):
-            main(['--cfg', str(root / 'experiments/cpu/mpii/table2/i1.yaml'), *more])
+            main(mpii)
+        with pytest.raises(InputError, match='data.skeleton has other joints than coco, whose are nose, left eye'):
+            main([*mpii, '--set', 'data.set=coco'])
 
 
 def test_the_script_says_how_to_get_coco(root, tmp_path):

@@ -62,6 +62,11 @@ def test_figure_2_is_of_heat_maps(figure2):
         figure2(networks=('h1', 'r1'))
 
 
+def test_figure_2_is_of_its_own_data_sets_networks(figure2, root, params):
+    with pytest.raises(InputError, match='i1.yaml: data.set is coco; this program is for mpii'):
+        figure2('--network', root / 'experiments/cpu/coco/table8/i1.yaml', params['h1'])
+
+
 def test_figure_2_shows_a_network_the_crops_it_was_tested_on(experiments, params, tiny_data, tmp_path, monkeypatch):
     (tmp_path / 'narrow.yaml').write_text(f'base: {experiments}/h1.yaml\ninput: {{size: [64, 96]}}\n')
     argv = ['--data', str(tiny_data), '--out', str(tmp_path / 'x.png'), '--network', str(tmp_path / 'narrow.yaml'),
