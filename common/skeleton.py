@@ -62,8 +62,8 @@ def check(tree):
     for key in PAIRS:
         pairs = tree.get(key, [])
         for pair in pairs if isinstance(pairs, list) else [pairs]:
-            if not isinstance(pair, list) or not all(map(_is_label, pair)) or len(pair) != 2 or pair[0] == pair[1] or not set(pair) <= set(joints):
-                raise Wrong(f'{key}: expected a list of pairs of joints; {str(pair)[:80]} is none')
+            if not _is_pair(pair, joints):
+                raise Wrong(f'{key}: expected a list of pairs of joints; {yaml_text.shown(pair)} is none')
     left_out = tree.get('optional', [])
     if not isinstance(left_out, list) or not all(map(_is_label, left_out)) or not set(left_out) <= set(joints):
         raise Wrong('optional: expected a list of joints')
@@ -71,6 +71,10 @@ def check(tree):
     if len(set(flipped)) < len(flipped):
         raise Wrong('flip_pairs: a joint stands in two of them')
     return dict(tree)
+
+
+def _is_pair(value, joints):
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_label, value)) and len({*value} & {*joints}) == 2
 
 
 def _is_label(name):

@@ -11,6 +11,10 @@ The paper names no more than that, and a box AP of 49 on test-dev; the rest is o
 """
 from functools import partial
 
+from common.runtime import import_gluoncv    # before MXNet: it sets the threads
+
+import_gluoncv()
+
 from gluoncv.model_zoo.rcnn.faster_rcnn import FasterRCNN
 from gluoncv.model_zoo.xception import Xception65
 from mxnet import init

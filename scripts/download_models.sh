@@ -18,10 +18,11 @@ import os
 import sys
 import tempfile
 
-from common import files
-from common.cli import run
+from common import files, runtime
 from common.errors import InputError
+from common.programs.cli import run
 
+runtime.import_gluoncv()                      # before anything of it: out of its sight is PyTorch
 from gluoncv.model_zoo.model_store import get_model_file, short_hash
 from gluoncv.utils import check_sha1
 from requests import RequestException

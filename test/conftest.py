@@ -12,9 +12,10 @@ import pytest
 if 'PYTEST_XDIST_WORKER' in os.environ:        # several processes run tests: one thread each
     os.environ.setdefault('OMP_NUM_THREADS', '1')
 
-import common  # before the tests import MXNet: it sets the threads
-from common import runtime
-from common.nets import pose_net
+from common import runtime                     # before the tests import MXNet: it sets the threads
+
+runtime.import_gluoncv()                       # before they import it: it keeps PyTorch out of its sight
+
 from pose_coco import skeleton as coco_skeleton
 from pose_mpii import skeleton as mpii_skeleton
 from pose_mpii.drawing import scene

@@ -22,7 +22,7 @@ import numpy as np
 import yaml
 from scipy.io import savemat
 
-import common  # before MXNet: it sets the threads
+import common  # noqa: F401  before MXNet: it sets the threads
 from common import config
 from common.data.crop import crop_matrix, crop_sample
 from common.data.images import read_crop

@@ -2,15 +2,21 @@
 import json
 import resource
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from common.programs.train import loader
 from common.weights import checkpoint
 from pose_mpii import train
+from pose_mpii.dataset import MPII
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ['input.size=[64, 64]', 'network.deconvolutions=3']
+SEVENTEEN = f'data.skeleton={ROOT}/pose_coco/skeleton.yaml'   # joints instead of MPII's sixteen
+
+training_loader = partial(loader, MPII)       # (cfg, data, phase): its batches
 
 
 def experiment_file(method):

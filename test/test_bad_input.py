@@ -7,7 +7,7 @@ import sys
 import mxnet as mx
 import pytest
 
-from common.deploy import complexity
+from common import complexity
 from common.errors import InputError
 from common.programs.cli import run
 from common.weights import checkpoint

@@ -4,7 +4,7 @@ import re
 import mxnet as mx
 import numpy as np
 import pytest
-from runs import ROOT, SMALL, assert_same_run, experiment_file, folder, run
+from runs import ROOT, SMALL, assert_same_run, experiment_file, folder, run, training_loader
 
 from common import config, runtime
 from common.errors import InputError
@@ -13,7 +13,6 @@ from common.nets.losses import LossGraph, PoseLoss
 from common.train.trainer import loss_graph, optimizer, train_step
 from common.weights import checkpoint
 from pose_mpii import train
-from pose_mpii.train import training_loader
 
 METHODS = ('h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar')
 BFLOAT16 = ['--set', 'train.dtype=bfloat16']

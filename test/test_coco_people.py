@@ -9,20 +9,21 @@ from common.data.crop import crop_matrix, crop_sample, transform_points
 from common.data.loader import Loader
 from pose_coco.dataset import box_nms, iou, load_people, person_box
 from pose_coco.layout import annotation_file, image_folder
-from pose_coco.skeleton import FLIP_PAIRS, JOINTS, LIMBS, SIDES
+from pose_coco.skeleton import JOINTS, SKELETON
 
 # --- joints --------------------------------------------------------------------------------------------------------
 
 def test_the_joints_are_those_of_the_real_file(mini):
     category, = json.loads((mini / 'annotations' / 'person_keypoints_mini.json').read_text())['categories']
     assert category['keypoints'] == CATEGORY['keypoints']
-    assert [[a + 1, b + 1] for a, b in LIMBS] == category['skeleton']
+    assert [[a + 1, b + 1] for a, b in SKELETON.limbs] == category['skeleton']
 
 
 def test_flip_pairs_exchange_left_and_right():
-    for a, b in FLIP_PAIRS:
-        assert JOINTS[a].replace('left', 'right') == JOINTS[b] and (SIDES[a], SIDES[b]) == ('L', 'R')
-    assert {k for pair in FLIP_PAIRS for k in pair} == set(range(17)) - {JOINTS.index('nose')}
+    for a, b in SKELETON.flip_pairs:
+        assert JOINTS[a].replace('left', 'right') == JOINTS[b]
+        assert (SKELETON.sides[a], SKELETON.sides[b]) == ('L', 'R')
+    assert {k for pair in SKELETON.flip_pairs for k in pair} == set(range(17)) - {JOINTS.index('nose')}
 
 
 # --- people from annotations ---------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from runs import assert_same_run
 from common import config, results
 from common.errors import InputError
 from common.nets import pose_net
-from common.predict import decode
+from common.predict import decode, inference
 from common.weights import checkpoint
 from pose_coco import evaluate, test, train
 from pose_coco.ap import COLUMNS
@@ -115,8 +115,11 @@ def test_an_unreadable_training_image_is_skipped(root, tiny_coco, tmp_path, caps
 
 def test_programs_are_for_coco(root, tiny_coco, tmp_path):
     for main, more in ((train.main, []), (test.main, ['--params', 'x'])):
+        mpii = ['--cfg', str(root / 'experiments/cpu/mpii/table2/i1.yaml'), *more]
         with pytest.raises(InputError, match='data.set is mpii; this program is for coco'):
-            main(['--cfg', str(root / 'experiments/cpu/mpii/table2/i1.yaml'), *more])
+            main(mpii)
+        with pytest.raises(InputError, match='data.skeleton has other joints than coco, whose are nose, left eye'):
+            main([*mpii, '--set', 'data.set=coco'])
 
 
 def test_the_script_says_how_to_get_coco(root, tmp_path):
@@ -163,7 +166,7 @@ def truth(tiny_coco, monkeypatch):
         joints = np.stack([known[sample.image][sample.box] for sample in loader.samples])
         return ({method: joints + 6 * (method == 'argmax') for method in decode.HEATMAP_DECODINGS},
                 np.ones(joints.shape[:2]))
-    monkeypatch.setattr(test, 'predict', predict)
+    monkeypatch.setattr(inference, 'predict', predict)
 
 
 def test_every_decoding_is_scored(tested, truth):
@@ -196,12 +199,12 @@ def test_whoever_a_detector_found_twice_is_there_once(tested, truth, tiny_coco, 
 
 
 def test_the_options_reach_the_network(tested, truth, tiny_coco, monkeypatch):
-    seen, predict = [], test.predict
+    seen, predict = [], inference.predict
 
     def watched(cfg, net, loader, *rest, **more):
         seen.append((len(loader.samples), cfg.test.flip))
         return predict(cfg, net, loader, *rest, **more)
-    monkeypatch.setattr(test, 'predict', watched)
+    monkeypatch.setattr(inference, 'predict', watched)
     for more in ([], ['--box-iou', '0.9'], ['--box-score', '0.5'], ['--flip-test']):
         tested('--boxes', tiny_coco / 'detections_val2017.json', *more)
     assert seen == [(16, False), (8, False), (8, False), (16, True)]
@@ -221,8 +224,9 @@ def test_of_a_split_without_annotations_there_is_only_the_file(tested, tiny_coco
 
 
 @pytest.mark.parametrize('more, told', [
-    (['--split', 'test-dev2017', '--boxes', 'x.json'], '--split test-dev2017: has no annotations to score; --save'),
-    (['--split', 'test-dev2017', '--save', 'DIR', '--json', 'scores.json'], 'has no annotations to score; --save'),
+    (['--split', 'test-dev2017', '--boxes', 'BOXES'], '--split test-dev2017: has no ground truth to score; --save'),
+    (['--split', 'test-dev2017', '--boxes', 'BOXES', '--save', 'DIR', '--json', 'scores.json'],
+     'has no ground truth to score; --save'),
     (['--split', 'test-dev2017', '--save', 'DIR'], 'image_info_test-dev2017.json: has no keypoints of people'),
     (['--split', 'val2014'], 'person_keypoints_val2014.json: no such file'),
     (['--boxes', 'gone.json'], 'gone.json: cannot be read'),
@@ -232,9 +236,10 @@ def test_of_a_split_without_annotations_there_is_only_the_file(tested, tiny_coco
     (['--data', 'gone'], 'gone: no such folder; get COCO'),
     (['--picture', 'people.gif'], 'people.gif: pictures are written as'),
     (['--params', 'gone.params'], 'gone.params: cannot be read')])
-def test_what_cannot_be_tested_is_said(tested, tmp_path, more, told):
+def test_what_cannot_be_tested_is_said(tested, tiny_coco, tmp_path, more, told):
+    places = {'DIR': tmp_path, 'BOXES': tiny_coco / 'detections_test-dev2017.json'}
     with pytest.raises(InputError) as caught:
-        tested(*[tmp_path if word == 'DIR' else word for word in more], scored=False)
+        tested(*[places.get(word, word) for word in more], scored=False)
     assert told in str(caught.value) and '\n' not in str(caught.value)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.data.crop import Augmentation, Sample, crop_matrix, crop_sample, draw, invert, transform_points
+from common.data.crop import Augmentation, Sample, crop_matrix, crop_sample, invert, random_view, transform_points
 from common.data.images import read_crop, read_image
 from common.errors import InputError
 
@@ -59,13 +59,13 @@ def test_views_worked_by_hand(view, expected):
     np.testing.assert_allclose(transform_points(matrix, np.array([110, 100])), expected, atol=1e-9)
 
 
-def test_draw_stays_within_its_bounds_and_uses_them():
+def test_a_random_view_stays_within_its_bounds_and_uses_them():
     rng = np.random.default_rng(2)
-    rotation, scale, mirror = np.array([draw(Augmentation(30, 0.25, True, ()), rng) for _ in range(2000)]).T
+    rotation, scale, mirror = np.array([random_view(Augmentation(30, 0.25, True, ()), rng) for _ in range(2000)]).T
     assert -30 <= rotation.min() < -28 and 28 < rotation.max() <= 30
     assert 0.75 <= scale.min() < 0.76 and 1.24 < scale.max() <= 1.25
     assert 0.45 < mirror.mean() < 0.55
-    assert all(draw(Augmentation(0, 0, False, ()), rng) == (0, 1, False) for _ in range(50))
+    assert all(random_view(Augmentation(0, 0, False, ()), rng) == (0, 1, False) for _ in range(50))
 
 
 # Pixels

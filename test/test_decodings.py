@@ -1,11 +1,19 @@
 """The study of the local integral: its scores are the test program's, and they come into the tables."""
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from common import config
+from common.dataset import People
 from common.errors import InputError
-from pose_mpii import decodings, test
+from common.predict import inference
+from common.programs import decodings
+from pose_mpii import decodings as program
+from pose_mpii import test
+from pose_mpii.dataset import MPII
+from pose_mpii.pckh import METRICS
 from pose_mpii.skeleton import PELVIS
 
 SIZE = ('--set', 'input.size=[64, 64]')
@@ -21,7 +29,7 @@ def studied(experiments, params, tiny_data, tmp_path_factory):
     options = ['--cfg', str(experiments / 'h1.yaml'), '--params', str(params['h1']), '--data', str(tiny_data), *SIZE]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decodings, 'ONE_MODE', 0.7)
-        decodings.main([*options, '--json', str(folder / 'study.json')])
+        program.main([*options, '--json', str(folder / 'study.json')])
     test.main([*options, '--json', str(folder / 'test.json')])
     return tuple(json.loads((folder / f'{name}.json').read_text()) for name in ('study', 'test'))
 
@@ -31,8 +39,8 @@ def test_at_the_configured_window_and_beta_it_is_the_test_program(studied):
     beta = study['config']['network']['beta']
     for decoding, window in (('local', 2), ('integral', 0)):                   # over all cells: the integral itself
         line, = (line for line in study['local'] if (line['beta'], line['window']) == (beta, window))
-        assert {key: tested['decodings'][decoding][key] for key in decodings.METRICS} == \
-            {key: line[key] for key in decodings.METRICS}
+        assert {key: tested['decodings'][decoding][key] for key in METRICS} == \
+            {key: line[key] for key in METRICS}
     assert study['experiment'] == tested['experiment'] and study['config'] == tested['config']
     assert len({line['AUC'] for line in study['local']}) > 5, 'windows and betas make no difference'
 
@@ -44,7 +52,7 @@ def test_the_table_has_a_row_a_beta_and_a_column_a_window(studied):
     beta = study['config']['network']['beta']
     assert [float(row.split('|')[1]) for row in rows] == [factor * beta for factor in (0.25, 0.5, 1, 2, 4)]
     line = study['local'][-1]            # the sharpest, over all cells
-    assert rows[-1].split('|')[-2].strip() == ' / '.join(f'{line[key]:.1f}' for key in decodings.METRICS)
+    assert rows[-1].split('|')[-2].strip() == ' / '.join(f'{line[key]:.1f}' for key in METRICS)
 
 
 def test_joints_of_one_mode_and_of_several_add_up_to_all(studied):
@@ -52,30 +60,37 @@ def test_joints_of_one_mode_and_of_several_add_up_to_all(studied):
     assert [line['modes'] for line in study['modes']] == ['one', 'several']
     assert sum(line['share'] for line in study['modes']) == pytest.approx(100)
     for method, scores in tested['decodings'].items():
-        for key in decodings.METRICS:
+        for key in METRICS:
             assert sum(line['share'] / 100 * line[method][key] for line in study['modes']) == pytest.approx(scores[key])
 
 
-def test_the_scores_of_each_are_those_of_its_joints_alone():
-    truth, visible = np.zeros((2, 16, 2)), np.ones((2, 16), bool)
+def test_the_scores_of_each_are_those_of_its_joints_alone(experiments, monkeypatch):
+    cfg = config.load(experiments / 'h1.yaml')
     boxes = np.array([[[0, 0], [60, 80]]] * 2)                                 # heads of 0.6 * 100 pixels
-    one_mode = np.zeros((2, 16), bool)
-    one_mode[:, :PELVIS + 1] = True           # 6 of each person's 14 joints, for the pelvis does not count
-    near = np.where(one_mode[..., None], [3, 4], [30, 41])                     # 5 pixels off, or more than half a head
-    one, several = decodings.by_modes({'argmax': near}, one_mode, truth, visible, boxes)
+    people = People([], (np.ones((2, 16, 2)), np.ones((2, 16), bool), boxes))  # 1-based: all at the origin
+    one_mode = np.arange(16) <= PELVIS        # 6 of each person's 14 joints, for the pelvis does not count
+    near = np.where(one_mode[:, None], [3, 4], [30, 41])                       # 5 pixels off, or more than half a head
+    maps = np.zeros((2, 16, 16, 16), np.float32)
+    maps[:, one_mode, 5, 5] = 2
+    batch = SimpleNamespace(images=None, matrices=None)
+    monkeypatch.setattr(decodings, 'ordered_loader', lambda *_: SimpleNamespace(batches=lambda: [batch]))
+    monkeypatch.setattr(inference, 'infer', lambda *_: (maps, None))
+    monkeypatch.setattr(decodings, '_locate', lambda *_: np.broadcast_to(near, (2, 16, 2)))
+    one, several = decodings.study(MPII, cfg, None, people, None)['modes']
     assert (one['modes'], several['modes']) == ('one', 'several')
     assert one['share'] == pytest.approx(100 * 6 / 14) and several['share'] == pytest.approx(100 * 8 / 14)
     assert (one['argmax']['PCKh@0.1'], several['argmax']['PCKh@0.5']) == (100, 0)
-    assert len(decodings.by_modes({'argmax': near}, np.zeros_like(one_mode), truth, visible, boxes)) == 1
+    maps[:] = 0
+    assert len(decodings.study(MPII, cfg, None, people, None)['modes']) == 1
 
 
 def test_the_table_has_a_row_for_one_mode_and_one_for_several(studied):
     header, _, *rows = decodings.modes_table(studied[0]['modes']).splitlines()
     assert header == '| modes | joints | argmax | quarter | integral | local |' and len(rows) == 2
     line = studied[0]['modes'][0]
-    assert rows[0].split('|')[5].strip() == ' / '.join(f'{line["integral"][key]:.1f}' for key in decodings.METRICS)
+    assert rows[0].split('|')[5].strip() == ' / '.join(f'{line["integral"][key]:.1f}' for key in METRICS)
 
 
 def test_a_regression_network_has_none(experiments, params, tiny_data):
     with pytest.raises(InputError, match='a regression network has no heat maps'):
-        decodings.main(['--cfg', str(experiments / 'r1.yaml'), '--params', str(params['r1']), '--data', str(tiny_data)])
+        program.main(['--cfg', str(experiments / 'r1.yaml'), '--params', str(params['r1']), '--data', str(tiny_data)])

@@ -10,17 +10,18 @@ import pytest
 from PIL import Image
 from runs import full_disk
 
-from common import config, grid
+from common import config, grid, heatmaps
 from common.data.crop import crop_matrix, invert
 from common.data.images import read_crop
 from common.data.loader import Loader
 from common.errors import InputError
 from common.nets import pose_net
 from common.predict import inference
+from common.programs import demo
 from common.programs.cli import run
-from pose_mpii import demo
+from pose_mpii import demo as program
 from pose_mpii.dataset import load_samples
-from pose_mpii.skeleton import FLIP_PAIRS, JOINTS
+from pose_mpii.skeleton import JOINTS
 
 TINY = ('input.size=[64, 64]',)
 
@@ -30,7 +31,7 @@ def shown(experiments, params):
     """A function that runs the demo on an image with options, of the H1 network or another, at 64 x 64."""
     def shown(image, *options, network='h1'):
         argv = ['--cfg', experiments / f'{network}.yaml', '--params', params[network], '--set', *TINY, image, *options]
-        demo.main([str(word) for word in argv])
+        program.main([str(word) for word in argv])
     return shown
 
 
@@ -99,7 +100,7 @@ def test_confidence_is_the_share_of_the_mass_around_the_best_place():
     maps = np.zeros((1, 4, 12, 16), np.float32)
     maps[0, 0, 5, 5] = maps[0, 1, 2, 2] = maps[0, 1, 9, 13] = maps[0, 2, 0, 15] = 100
     flat = 25 / (12 * 16)
-    np.testing.assert_allclose(inference.confidence(maps, 1.0, 2), [[1, 0.5, 1, flat]], rtol=1e-5)
+    np.testing.assert_allclose(heatmaps.confidence(maps, 1.0, 2), [[1, 0.5, 1, flat]], rtol=1e-5)
 
 
 def test_an_integral_networks_map_has_its_joint_as_expectation(experiments):
@@ -132,7 +133,7 @@ def test_a_photograph_gives_the_joints_of_the_test_program(shown, experiments, p
     cfg = config.load(experiments / f'{network}.yaml', [*TINY, f'test.flip={str(flip).lower()}'])
     net = inference.load_network(cfg, params[network], [mx.cpu()])
     samples = load_samples(tiny_data, 'valid', cfg.input.size)[2:3]
-    expected = inference.predict(cfg, net, Loader(samples, cfg.input.size, 1), [mx.cpu()], FLIP_PAIRS, '')[0]
+    expected = inference.predict(cfg, net, Loader(samples, cfg.input.size, 1), [mx.cpu()], '')[0]
 
     cx, cy, w, h = samples[0].box
     out, found = tmp_path / 'new' / 'pose.png', tmp_path / 'pose.json'

@@ -24,7 +24,8 @@ def download(root, tmp_path):
     shutil.copy(root / 'setup.py', project)
     python = project / '.venv' / 'bin' / 'python'
     python.parent.mkdir(parents=True)
-    (tmp_path / 'run.py').write_text('import os, sys; sys.path.insert(0, ""); import common\n'
+    (tmp_path / 'run.py').write_text('import os, sys; sys.path.insert(0, "")\n'
+                                     'from common.runtime import import_gluoncv; import_gluoncv()\n'
                                      'from gluoncv.model_zoo.model_store import _model_sha1\n'
                                      '_model_sha1["resnet18_v1b"] = os.environ["SHA1"]\n'
                                      'exec(sys.stdin.read())\n')

@@ -9,9 +9,10 @@ from common import config, runtime
 from common.deploy import complexity
 from common.nets import pose_net
 from common.predict import inference
+from common.programs import train as program
 from common.train.trainer import loss_graph, optimizer, train_step
-from pose_coco import train as coco
-from pose_mpii import train as mpii
+from pose_coco.dataset import COCO
+from pose_mpii.dataset import MPII
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / 'experiments'
 
@@ -26,9 +27,9 @@ NAMED_BY_PATH = [path for path in WHOLE if 'name:' not in path.read_text()]
 
 
 @pytest.fixture(scope='session')
-def programs(tiny_data, tiny_coco):
-    """{data set: (training program, folder of a tiny data set, the score that chooses the best epoch)}."""
-    return {'mpii': (mpii, tiny_data, 'AUC'), 'coco': (coco, tiny_coco, 'AP')}
+def sets(tiny_data, tiny_coco):
+    """{data set: (its record, folder of a tiny one, the score that chooses the best epoch)}."""
+    return {'mpii': (MPII, tiny_data, 'AUC'), 'coco': (COCO, tiny_coco, 'AP')}
 
 
 def name_of(path):
@@ -44,8 +45,9 @@ def test_it_loads_and_what_it_starts_from_is_there(path):
         assert config.differences(cfg, config.load(EXPERIMENTS / f'{cfg.name}.yaml')) == {}
     if cfg.train.start_from:
         first = config.load((path.parent / f'{cfg.train.start_from}.yaml').resolve())
-        assert {**first.network, 'beta': cfg.network.beta} == cfg.network, 'the parameters would not fit'
-        assert first.network.beta == cfg.network.beta or 'study' in path.parts, 'a table has one beta'
+        reading = {key: cfg.network[key] for key in ('beta', 'debiased')}
+        assert {**first.network, **reading} == cfg.network, 'the parameters would not fit'
+        assert first.network == cfg.network or 'study' in path.parts, 'a table has one beta'
         assert first.input == cfg.input or 'study' in path.parts, 'a table has one size'
         assert first.loss.joint == 'none' or 'study' in path.parts, 'a table starts from heat maps'
 
@@ -58,18 +60,18 @@ def marked(path):
 
 
 @pytest.mark.parametrize('path', map(marked, NAMED_BY_PATH), ids=name_of)
-def test_it_trains_a_step_and_is_evaluated(path, programs):
+def test_it_trains_a_step_and_is_evaluated(path, sets):
     cfg = config.load(path, ['train.batch_size=2', 'test.batch_size=8', 'train.dtype=float32', 'input.size=[64, 64]',
                              'loss.radius=30'])        # 7.5 of these pixels, for cells of 8
-    program, data, score = programs[cfg.data.set]
+    dataset, data, score = sets[cfg.data.set]
     assert complexity.count(config.load(path))['multiply_accumulates'] > 1e8   # in its own size
     contexts = [mx.cpu()]
     runtime.seed_everything(0)
     net = pose_net.create(cfg, contexts)
     graph, trainer = loss_graph(cfg, net), optimizer(net)
-    losses, = train_step(graph, trainer, next(program.training_loader(cfg, data).batches(1)), contexts)
+    losses, = train_step(graph, trainer, next(program.loader(dataset, cfg, data).batches(1)), contexts)
     loss = losses.asnumpy().sum(axis=1)
     assert np.isfinite(loss).all() and (loss > 0).tolist() == [cfg.loss.heatmap != 'none', cfg.loss.joint != 'none']
-    metrics = program.validation(cfg, data, cfg.data.valid, contexts)(net)
+    metrics = program.validation(dataset, cfg, data, contexts)(net)
     assert metrics['score'] == metrics[score] and 0 <= metrics[score] <= 100
     assert tuple(metrics['decodings']) == inference.decodings(cfg)

@@ -10,11 +10,14 @@ import onnxruntime
 import pytest
 
 from common import config, runtime
+from common import export as program
 from common.data.crop import crop_matrix, invert
 from common.data.images import read_crop
-from common.deploy import export, onnx_graph
+from common.deploy import onnx_graph
+from common.deploy.export import export
 from common.deploy.quantize import shown, shown_whole, spread
 from common.errors import InputError
+from common.nets import pose_net
 from common.predict import inference, onnx_net
 from common.programs.cli import run
 from common.weights import checkpoint
@@ -80,7 +83,7 @@ def exported(i1, network, tiny_data, tmp_path_factory):
     """It in every form: a folder with i1.params and what the program writes."""
     folder = tmp_path_factory.mktemp('exported')
     checkpoint.save_parameters(network, folder / 'i1.params')
-    export.main(['--cfg', i1.path, '--set', TINY, '--params', str(folder / 'i1.params'), '--out', str(folder),
+    program.main(['--cfg', i1.path, '--set', TINY, '--params', str(folder / 'i1.params'), '--out', str(folder),
                  '--onnx', '--float16', '--int8', '--images', str(tiny_data / 'images')])
     return folder
 
@@ -97,9 +100,8 @@ def outputs(net, images):
 
 
 def assert_onnx_equals_network(cfg, net, images, folder):
-    joints = config.JOINTS[cfg.data.set]
     checkpoint.save_parameters(net, folder / 'x.params')
-    *_, path = export.export(cfg, folder / 'x.params', folder / 'x', onnx=True)
+    *_, path = export(cfg, folder / 'x.params', folder / 'x', onnx=True)
     heatmaps, found = outputs(net, images)
     others, other = outputs(onnx_net.OnnxNet(path, cfg), images)
     assert len(others) == len(heatmaps) and len(other) == len(found)
@@ -157,7 +159,7 @@ def test_what_half_precision_cannot_hold_is_named(i1, network, tmp_path):
     arrays['stem.bn1.running_var'][:] = 1e5
     checkpoint.write_arrays(tmp_path / 'x.params', arrays)
     with pytest.raises(InputError, match='stem.bn1.running_var: has values beyond those of half precision'):
-        export.export(i1, tmp_path / 'x.params', tmp_path / 'x', float16=True)
+        export(i1, tmp_path / 'x.params', tmp_path / 'x', float16=True)
     assert not (tmp_path / 'x-float16.params').exists()
 
 
@@ -236,13 +238,13 @@ def test_regression_networks_and_cocos_test_run_exports(build, tiny_data, tiny_c
     images = photographs(tiny_data, (64, 64))
     cfg, net = build('mpii/table2/r1')
     checkpoint.save_parameters(net, tmp_path / 'r1.params')
-    *_, path = export.export(cfg, tmp_path / 'r1.params', tmp_path / 'r1', onnx=True)
+    *_, path = export(cfg, tmp_path / 'r1.params', tmp_path / 'r1', onnx=True)
     assert inference.load_network(cfg, path, CPU)(mx.nd.array(images, dtype=np.uint8))[0] == []
     mpii_test.main(['--cfg', cfg.path, '--set', TINY, '--params', str(path), '--data', str(tiny_data)])
     assert 'regression: PCKh@0.5' in capsys.readouterr().out
     cfg, net = build('coco/table8/i1')
     checkpoint.save_parameters(net, tmp_path / 'i1.params')
-    *_, path = export.export(cfg, tmp_path / 'i1.params', tmp_path / 'i1', onnx=True)
+    *_, path = export(cfg, tmp_path / 'i1.params', tmp_path / 'i1', onnx=True)
     coco_test.main(['--cfg', cfg.path, '--set', TINY, '--params', str(path), '--data', str(tiny_coco)])
     assert 'integral: AP' in capsys.readouterr().out
 
@@ -295,7 +297,7 @@ def test_files_that_are_no_exports(i1, exported, tmp_path):
     foreign(path)
     with pytest.raises(InputError, match='x.onnx: not an export of a network'):
         inference.load_network(i1, path, CPU)
-    foreign(path, **onnx_net.metadata(i1, 16))
+    foreign(path, **onnx_net.metadata(i1))
     with pytest.raises(InputError, match='x.onnx: cannot be run'):
         inference.load_network(i1, path, CPU)
     with pytest.raises(InputError, match='absent.onnx: cannot be read'):
@@ -323,7 +325,7 @@ def test_damaged_exports_end_in_one_error_or_run(i1, exported, tmp_path):
 
 
 def export_with(exported, i1, *options):
-    export.main(['--cfg', i1.path, '--set', TINY, '--params', str(exported / 'i1.params'), *map(str, options)])
+    program.main(['--cfg', i1.path, '--set', TINY, '--params', str(exported / 'i1.params'), *map(str, options)])
 
 
 def test_what_the_program_refuses(i1, exported, tmp_path):
@@ -337,7 +339,7 @@ def test_what_the_program_refuses(i1, exported, tmp_path):
     mine = tmp_path / 'i1.yaml'
     mine.write_text(f'base: {i1.path}\nname: i1\n')
     with pytest.raises(InputError, match='i1.yaml: would overwrite what is read'):
-        export.main(['--cfg', str(mine), '--set', TINY, '--params', str(exported / 'i1.params'), '--float16', '--out',
+        program.main(['--cfg', str(mine), '--set', TINY, '--params', str(exported / 'i1.params'), '--float16', '--out',
                      str(tmp_path)])
     assert 'base' in mine.read_text()
     (tmp_path / 'x.jpg').write_bytes(b'no image')

@@ -6,13 +6,13 @@ import pytest
 from common import config
 from common.data.crop import mirrored_order
 from common.data.loader import Loader
+from common.dataset import Source
 from common.nets import pose_net
 from common.predict import inference
+from common.programs import test as program
 from common.weights import checkpoint
-from pose_mpii import test as program
-from pose_mpii.dataset import load_samples
-from pose_mpii.layout import ground_truth_file, read_ground_truth
-from pose_mpii.skeleton import FLIP_PAIRS
+from pose_mpii.dataset import MPII
+from pose_mpii.skeleton import SKELETON
 
 CPU = [mx.cpu()]
 
@@ -55,7 +55,7 @@ def test_with_the_flip_test_a_mirrored_image_gives_the_mirrored_result(root, ima
     cfg, net = network(root, f'table2/{method}', 'test.flip=true')
     for parameter in net.collect_params('.*final.*weight').values():           # far from the flat maps of the start
         parameter.set_data(mx.nd.random.normal(scale=0.1, shape=parameter.shape))
-    swap = mirrored_order(FLIP_PAIRS, 16)
+    swap = mirrored_order(SKELETON.flip_pairs, 16)
     heatmaps, joints = inference.infer(cfg, net, images, CPU)
     mirrored_maps, mirrored = inference.infer(cfg, net, images[:, :, ::-1], CPU)
     np.testing.assert_allclose(mirrored[:, swap] * [-1, 1] + [63, 0], joints, rtol=1e-5, atol=1e-4)
@@ -67,12 +67,11 @@ def test_with_the_flip_test_a_mirrored_image_gives_the_mirrored_result(root, ima
 
 def test_predicting_mirrors_and_selects_as_inferring_does(root, tiny_data):
     """Through JPEGs, batches and the way back to the photographs."""
-    cfg, net = network(root, 'table5/stages2/i1', 'test.flip=true', 'test.stage=1')
-    samples = load_samples(tiny_data, 'valid', (64, 64))
-    truth = read_ground_truth(ground_truth_file(tiny_data, 'valid'), len(samples))
-    batch = next(Loader(samples, (64, 64), len(samples)).batches())
+    cfg, net = network(root, 'table5/stages2/i1', 'test.flip=true', 'test.stage=1', 'test.batch_size=3')
+    people = MPII.people(Source(tiny_data, 'valid'), (64, 64))
+    batch = next(Loader(people.samples, (64, 64), len(people.samples)).batches())
     heatmaps, joints = inference.infer(cfg, net, batch.images, CPU)
-    predictions, results = program.score(cfg, net, Loader(samples, (64, 64), 3), truth, CPU, 'test')
+    predictions, _, results = program.predict_and_score(MPII, cfg, net, people, CPU, 'test')
     for method in ('argmax', 'integral'):
         expected = inference.locate(cfg, net, heatmaps, joints, method, batch.matrices)
         np.testing.assert_allclose(predictions[method], expected, atol=1e-3)

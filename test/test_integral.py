@@ -5,9 +5,9 @@ import pytest
 from mxnet import autograd
 
 from common import grid
+from common.heatmaps import normalised
 from common.nets.integral import Integral
 from common.predict.decode import local_integral
-from common.predict.inference import normalised
 
 
 def closed_form(heatmaps, stride, beta=1.0):

@@ -13,7 +13,9 @@ import pytest
 from runs import arguments, assert_same_run, folder, run
 
 from common.errors import InputError, Terminated
+from common.programs import train as program
 from common.train import trainer
+from common.train.devices import Devices
 from common.weights import checkpoint
 from pose_mpii import train
 from pose_mpii.dataset import load_samples
@@ -134,7 +136,7 @@ def signalled(monkeypatch, module, name, call):
 
 @pytest.mark.parametrize('devices, module, name, call, where', [
     ('1', trainer, 'train_step', 5, 'epoch 2, step 2'), ('2', trainer, 'train_step', 5, 'epoch 2, step 2'),
-    ('2', trainer, 'train_step', 6, 'epoch 2, step 3'), ('1', train, 'score', 2, 'epoch 2, step 3'),
+    ('2', trainer, 'train_step', 6, 'epoch 2, step 3'), ('1', program, 'predict_and_score', 2, 'epoch 2, step 3'),
     ('1', checkpoint, 'save_state', 1, 'epoch 1, its end'), ('1', checkpoint, 'save_state', 2, 'epoch 2, its end')])
 def test_a_terminated_run_goes_on_at_the_next_step(tiny_data, tmp_path, monkeypatch, whole, devices, module, name,
                                                    call, where):
@@ -187,9 +189,9 @@ def test_an_epoch_begun_by_one_process_is_done_anew_by_several(tiny_data, tmp_pa
         signalled(patch, trainer, 'train_step', 1)
         with pytest.raises(Terminated, match='epoch 1, step 1'):
             run('h1', tiny_data, tmp_path, *options)
-    begun, loader = [], train.training_loader
-    monkeypatch.setattr(train, 'training_loader', lambda cfg, data, shard: loader(cfg, data, (0, 2)))
+    begun = []
+    monkeypatch.setattr(Devices, 'alone', False)
     monkeypatch.setattr(trainer, 'train_one_epoch',
-                        lambda graph, optimizer, loader, epoch, contexts, meter, termination: begun.append(meter.steps))
+                        lambda graph, run, loader, contexts: (begun.append(run.meter.steps), run.meter.stop()))
     run('h1', tiny_data, tmp_path, *options, '--resume')
     assert begun == [0]

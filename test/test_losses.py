@@ -31,6 +31,17 @@ def cell_entropies(heatmap, x, y, radius):
     return positive, -np.where(positive, np.log(p), np.log(1 - p))
 
 
+def configuration(**loss):
+    defaults = dict(heatmap='none', joint='none', heatmap_weight=1.0, joint_weight=1.0, sigma=1.5, radius=15.0,
+                    negatives=3.0, window=0)
+    return EasyDict(loss={**defaults, **loss}, network={'beta': 4.0}, input={'size': [W * STRIDE, H * STRIDE]})
+
+
+def binary_loss(cells, negatives):
+    """H3 with a radius in cells; `loss.radius` is in pixels of an input 256 wide."""
+    return BinaryLoss(configuration(radius=cells * 256 / W, negatives=negatives), STRIDE)
+
+
 @pytest.fixture
 def batch():
     rng = np.random.default_rng(0)
@@ -49,10 +60,10 @@ def value_and_gradient(loss, heatmaps, cells, keys):
     return value.asnumpy(), data.grad.asnumpy()
 
 
-@pytest.mark.parametrize('loss, reference', [(GaussianLoss(1.5), gaussian), (SoftmaxLoss(), softmax)])
-def test_heatmap_loss_and_gradient(batch, loss, reference):
+@pytest.mark.parametrize('kind, reference', [(GaussianLoss, gaussian), (SoftmaxLoss, softmax)])
+def test_heatmap_loss_and_gradient(batch, kind, reference):
     heatmaps, cells, keys = batch
-    value, gradient = value_and_gradient(loss, heatmaps, cells, keys)
+    value, gradient = value_and_gradient(kind(configuration(), STRIDE), heatmaps, cells, keys)
     for b, k in np.ndindex(B, K):
         exact = heatmaps[b, k].astype(np.float64)
         assert value[b, k] == pytest.approx(reference(exact, *cells[b, k]), rel=1e-5)
@@ -66,7 +77,7 @@ def test_heatmap_loss_and_gradient(batch, loss, reference):
 def test_binary_loss_is_the_mean_over_positives_and_drawn_negatives(batch):
     """With so many negatives that every cell is drawn, the loss is the mean over all cells."""
     heatmaps, cells, keys = batch
-    value, gradient = value_and_gradient(BinaryLoss(1.6, 1e6), heatmaps, cells, keys)
+    value, gradient = value_and_gradient(binary_loss(1.6, 1e6), heatmaps, cells, keys)
     for b, k in np.ndindex(B, K):
         positive, entropies = cell_entropies(heatmaps[b, k].astype(np.float64), *cells[b, k], 1.6)
         assert value[b, k] == pytest.approx(entropies.mean(), rel=1e-5)
@@ -79,7 +90,7 @@ def test_binary_loss_draws_three_negatives_for_each_positive():
     rng = np.random.default_rng(1)
     heatmaps = np.zeros((64, 16, 16, 16), np.float32)
     cells = rng.uniform(2, 13, (64, 16, 2)).astype(np.float32)
-    _, gradient = value_and_gradient(BinaryLoss(1.9, 3), heatmaps, cells, rng.random(64).astype(np.float32))
+    _, gradient = value_and_gradient(binary_loss(1.9, 3), heatmaps, cells, rng.random(64).astype(np.float32))
     positives, negatives = (gradient < 0).sum(), (gradient > 0).sum()
     assert negatives / positives == pytest.approx(3, rel=0.03)
     drawn = (gradient > 0).mean(axis=(0, 1))                                   # every cell has the same chance
@@ -89,18 +100,12 @@ def test_binary_loss_draws_three_negatives_for_each_positive():
 
 def test_binary_loss_draws_by_the_samples_key_alone(batch):
     heatmaps, cells, keys = batch
-    loss = BinaryLoss(1.6, 3)
+    loss = binary_loss(1.6, 3)
     _, together = value_and_gradient(loss, heatmaps, cells, keys)
     _, alone = value_and_gradient(loss, heatmaps[1:], cells[1:], keys[1:])
     _, other = value_and_gradient(loss, heatmaps, cells, keys[::-1])
     np.testing.assert_array_equal(together[1:], alone)
     assert not np.array_equal(together != 0, other != 0)
-
-
-def configuration(**loss):
-    defaults = dict(heatmap='none', joint='none', heatmap_weight=1.0, joint_weight=1.0, sigma=1.5, radius=15.0,
-                    negatives=3.0, window=0)
-    return EasyDict(loss={**defaults, **loss}, network={'beta': 4.0}, input={'size': [W * STRIDE, H * STRIDE]})
 
 
 def pose_loss(cfg, heatmaps, joints, target, visible, keys):

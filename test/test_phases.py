@@ -7,15 +7,15 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 import pytest
-from runs import SMALL, arguments, experiment_file, folder, run
+from runs import SMALL, arguments, experiment_file, folder, run, training_loader
 
 from common import config, files, results
 from common.errors import InputError
 from common.nets import bfloat16, pose_net
 from common.train import phases
+from common.train.devices import Devices
 from common.weights import checkpoint
 from pose_mpii import train
-from pose_mpii.train import training_loader
 
 
 def test_i1_trains_its_h1_first_and_leaves_what_a_user_looks_for(tiny_data, tmp_path, capsys):
@@ -132,6 +132,14 @@ def test_a_finished_run_is_not_trained_over_when_its_state_is_gone(tiny_data, tm
     assert (folder(tmp_path, 'h1') / 'best.params').read_bytes() == before
 
 
+def test_a_split_without_ground_truth_is_nothing_to_validate_on(tiny_data, tmp_path):
+    data = shutil.copytree(tiny_data, tmp_path / 'data')
+    shutil.copy(data / 'annot/valid.json', data / 'annot/test.json')
+    with pytest.raises(InputError, match='data.valid is test: has no ground truth to score'):
+        run('h1', data, tmp_path, '--set', 'data.valid=test')
+    assert not (folder(tmp_path, 'h1') / 'last.state').exists()
+
+
 def test_people_without_a_joint_are_nothing_to_train_on(tiny_data, tmp_path):
     data = shutil.copytree(tiny_data, tmp_path / 'data')
     path = data / 'annot' / 'train.json'
@@ -180,14 +188,19 @@ def test_what_a_finished_network_started_from_is_not_needed(tiny_data, tmp_path,
     assert 'trained first' not in capfd.readouterr().out
 
 
-def test_a_network_trained_on_sees_new_crops(tiny_data, tmp_path):
-    """The first epochs of H1, of I1 from it and of one from that I1 are all different; those of H1 and H2 are the same."""
+def test_a_network_trained_on_sees_new_crops(tiny_data, tmp_path, monkeypatch):
+    """The first epochs of H1, of I1 from it and of one from that I1 all differ; those of H1 and H2 are the same."""
     (tmp_path / 'long.yaml').write_text(f'base: {experiment_file("i1")}\n'
                                         f'train: {{start_from: {experiment_file("i1").with_suffix("")}}}\n')
-    first = {}
-    for path in (*map(experiment_file, ('h1', 'h2', 'i1')), tmp_path / 'long.yaml'):
-        loader = training_loader(config.load(path, SMALL), tiny_data)
-        first[path.stem] = [next(loader.batches(epoch)).images for epoch in range(1, 4)]
+    first, job = {}, phases.Job(tiny_data, tmp_path, SMALL, False, Devices([mx.cpu()]))
+
+    def see(cfg, phase, *_):
+        loader = training_loader(cfg, tiny_data, phase)
+        first[Path(cfg.path).stem] = [next(loader.batches(epoch)).images for epoch in range(1, 4)]
+    monkeypatch.setattr(phases, '_train_one', see)
+    for path in (experiment_file('h2'), tmp_path / 'long.yaml'):
+        phases.train(config.load(path, SMALL), None, job)
+    assert first.keys() == {'h2', 'h1', 'i1', 'long'}
     np.testing.assert_array_equal(first['h1'], first.pop('h2'))
     assert not any(np.array_equal(*pair) for pair in combinations(sum(first.values(), []), 2))
 

@@ -6,8 +6,8 @@ import pytest
 from common import grid
 from common.errors import InputError
 from common.predict import visualise
-from pose_mpii import demo
-from pose_mpii.skeleton import JOINTS, LIMBS, SIDES
+from common.programs import demo
+from pose_mpii.skeleton import JOINTS, SKELETON
 
 
 def standing(size):
@@ -21,11 +21,15 @@ def pose_of(size, scores):
     return demo.Pose('x', np.zeros((size, size, 3), np.uint8), None, None, standing(size), np.asarray(scores))
 
 
+def draw(pose):
+    return demo.draw(pose, SKELETON)
+
+
 def test_right_and_left_have_their_colours_and_the_rest_is_untouched():
-    picture = demo.draw(pose_of(400, np.ones(16)))
+    picture = draw(pose_of(400, np.ones(16)))
     for joint in range(16):
         x, y = standing(400)[joint].astype(int)
-        expected = {'R': visualise.RIGHT, 'L': visualise.LEFT, 'M': visualise.MIDDLE}[SIDES[joint]]
+        expected = {'R': visualise.RIGHT, 'L': visualise.LEFT, 'M': visualise.MIDDLE}[SKELETON.sides[joint]]
         assert tuple(picture[y, x]) == expected, JOINTS[joint]
     right_shin, left_shin = picture[332, 164], picture[332, 236]
     assert tuple(right_shin) == visualise.RIGHT and tuple(left_shin) == visualise.LEFT
@@ -33,7 +37,7 @@ def test_right_and_left_have_their_colours_and_the_rest_is_untouched():
 
 
 def test_lines_are_as_thick_as_the_person_is_large():
-    widths = [demo.draw(pose_of(size, np.ones(16)))[int(0.83 * size), :size // 2, 0].sum() / visualise.RIGHT[0]
+    widths = [draw(pose_of(size, np.ones(16)))[int(0.83 * size), :size // 2, 0].sum() / visualise.RIGHT[0]
               for size in (200, 800)]
     assert widths[0] > 1.5 and 2.2 < widths[1] / widths[0] < 5
 
@@ -41,7 +45,7 @@ def test_lines_are_as_thick_as_the_person_is_large():
 def test_what_is_uncertain_is_faint():
     scores = np.ones(16)
     scores[0] = 0.2                           # the right ankle
-    faint, sure = demo.draw(pose_of(400, scores)), demo.draw(pose_of(400, np.ones(16)))
+    faint, sure = draw(pose_of(400, scores)), draw(pose_of(400, np.ones(16)))
     np.testing.assert_allclose(faint[332, 164], np.multiply(visualise.RIGHT, visualise.FAINT), atol=1)
     np.testing.assert_array_equal(faint[:280], sure[:280])
 
@@ -50,7 +54,7 @@ def test_an_unknown_pelvis_is_not_drawn_and_the_trunk_is_joined_without_it():
     scores, joints = np.ones(16), standing(400)
     scores[6] = 0.1
     joints[6] = 390, 390
-    picture = demo.draw(pose_of(400, scores)._replace(joints=joints))
+    picture = draw(pose_of(400, scores)._replace(joints=joints))
     assert not picture[385:, 385:].any()
     hip, shoulder = joints[2], joints[12]
     x, y = ((hip + shoulder) / 2).astype(int)
@@ -61,7 +65,7 @@ def test_joints_that_are_nowhere_do_not_stop_the_drawing():
     joints = standing(200)
     joints[[0, 5, 10]] = np.nan, np.inf
     joints[9] = 1e30
-    picture = visualise.draw_skeleton(np.zeros((200, 200, 3), np.uint8), joints, LIMBS, SIDES)
+    picture = visualise.draw_skeleton(np.zeros((200, 200, 3), np.uint8), joints, SKELETON.limbs, SKELETON.sides)
     assert picture.any()
 
 

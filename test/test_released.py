@@ -5,11 +5,11 @@ import mxnet as mx
 import numpy as np
 import pytest
 from gluoncv import model_zoo
+from runs import SEVENTEEN
 
 from common import config
 from common.errors import InputError
 from common.nets import backbone, pose_net
-from common.train import phases
 from common.weights import checkpoint
 
 CPU = [mx.cpu()]
@@ -26,7 +26,7 @@ def images():
 @pytest.fixture(scope='module')
 def build(root, images):
     """A function that makes the network of H1 with overrides and random parameters."""
-    def build(*overrides, joints=16):
+    def build(*overrides):
         cfg = config.load(root / H1, ['input.size=[64, 64]', *overrides])
         return with_parameters(pose_net.build(cfg), images)
     return build
@@ -156,7 +156,7 @@ def test_idle_arrays_may_be_left_over_and_no_others(build, tmp_path):
 
 @SAVED_OR_EXPORTED
 def test_another_number_of_joints_names_both_shapes(build, images, tmp_path, save):
-    net = build(joints=17)
+    net = build(SEVENTEEN)
     save(net, tmp_path / 'seventeen.params', images)
     with pytest.raises(InputError, match=r'seventeen.params: .*final.* has shape \(17, 256, 1, 1\).*\(16, 256, 1, 1\)'):
         checkpoint.load_parameters(build(), tmp_path / 'seventeen.params', CPU)
@@ -166,7 +166,7 @@ def test_another_number_of_joints_names_both_shapes(build, images, tmp_path, sav
 
 @SAVED_OR_EXPORTED
 def test_other_joints_are_a_missing_last_layer_of_a_start(build, images, tmp_path, save):
-    net, other = build(joints=17), build()
+    net, other = build(SEVENTEEN), build()
     save(net, tmp_path / 'net.params', images)
     before, given = values(other), values(net)
     match = checkpoint.load_parameters(other, tmp_path / 'net.params', CPU, partly=True)
@@ -224,7 +224,7 @@ def test_two_stages_start_three_and_one(build, images, tmp_path):
 
 
 def test_stages_of_other_joints_start_with_the_filters_for_the_features(build, tmp_path):
-    net, other = build('network.stages=2', joints=17), build('network.stages=2')
+    net, other = build('network.stages=2', SEVENTEEN), build('network.stages=2')
     checkpoint.save_parameters(net, tmp_path / 'net.params')
     name = 'trunks.1.layer3.0.conv1.weight'
     before = values(other)[name]
@@ -248,7 +248,7 @@ def test_a_regression_and_a_heatmap_network_start_each_other(build, images, tmp_
 
 @SAVED
 def test_simple_pose_gives_gluoncvs_heatmaps(build, images, tmp_path, save):
-    theirs, net = simple_pose(images), build(*SIMPLE_POSE, joints=17)
+    theirs, net = simple_pose(images), build(*SIMPLE_POSE, SEVENTEEN)
     save(theirs, tmp_path / 'simple_pose.params', normalised(images))
     match = checkpoint.load_parameters(net, tmp_path / 'simple_pose.params', CPU)
     assert len(match.matched) == len(values(net)) and not match.missing and not match.left_over

@@ -78,6 +78,22 @@ def test_without_affinity_the_logical_cpus_count(monkeypatch):
     assert runtime.available_cores() == 6
 
 
+# --- PyTorch -------------------------------------------------------------------------------------------------------
+
+STUB = "__version__ = '2.13.0'\n"             # which GluonCV refuses to work beside
+
+
+@pytest.mark.parametrize('before, after', [('import torch', ''), ('', 'import torch'), ('', '')])
+def test_gluoncv_does_not_see_pytorch_and_the_program_does(tmp_path, before, after):
+    (tmp_path / 'torch').mkdir()
+    (tmp_path / 'torch' / '__init__.py').write_text(STUB)
+    seen = 'print("torch" in sys.modules and sys.modules["torch"].__version__)'
+    code = [f'import sys; sys.path.insert(1, {str(tmp_path)!r})', before, 'import common, common.nets.backbone', seen,
+            after, seen]
+    expected = '2.13.0' if before else False, '2.13.0' if before or after else False
+    assert python('\n'.join(code)) == '{}\n{}'.format(*expected)
+
+
 # --- devices -------------------------------------------------------------------------------------------------------
 
 @pytest.fixture
@@ -138,3 +154,9 @@ def test_one_seed_gives_one_sequence_and_another_seed_another():
     assert first == again
     assert all(a != b for a, b in zip(first, other))
     numbers(2 ** 32 - 1)                      # the largest that a configuration may hold
+
+
+def test_no_two_streams_meet_and_each_repeats_itself():
+    keys = [(seed, *key) for seed in (0, 1, 2 ** 32 - 1) for key in ((), (0,), (1,), (0, 0), (0, 1), (1, 0), (0, 0, 0))]
+    first, again = ([tuple(runtime.stream(*key).random(3)) for key in keys] for _ in range(2))
+    assert first == again and len(set(first)) == len(keys)

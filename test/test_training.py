@@ -4,7 +4,7 @@ from itertools import islice, repeat
 import mxnet as mx
 import numpy as np
 import pytest
-from runs import SMALL, experiment_file
+from runs import SMALL, experiment_file, training_loader
 
 from common import config, runtime
 from common.nets import pose_net
@@ -12,7 +12,6 @@ from common.nets.losses import PoseLoss
 from common.train.trainer import loss_graph, optimizer, train_step
 from common.train.workers import Statistics
 from common.weights import checkpoint
-from pose_mpii.train import training_loader
 
 METHODS = ('h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar')
 

@@ -14,9 +14,11 @@ from common import files
 from common.config.schema import BEFORE, optional, problems, schema
 from common.errors import InputError
 from common.guard import yaml_text
+from common.guard.checks import is_name
 from common.guard.rules import Wrong, relative_path
 
-SKELETON, HEATMAP = 'data.skeleton', 'loss.heatmap'
+ROOT = Path(__file__).resolve().parents[2]
+SET, SKELETON, HEATMAP = 'data.set', 'data.skeleton', 'loss.heatmap'
 
 
 def load(path, overrides=()) -> EasyDict:
@@ -54,13 +56,15 @@ def resolve(path, overrides=()):
     for key, (_, source) in values.items():
         if key not in rules:
             raise InputError(f'{source}: unknown key {key}{_nearest(key, rules)}')
-    if isinstance(values.get(SKELETON, (None,))[0], str):
-        values[SKELETON] = _read_skeleton(*values[SKELETON])
+    named, source = values.get(SKELETON) or _own_skeleton(*values.get(SET, (None, None)))
+    if isinstance(named, str) and named.isprintable():
+        values[SKELETON] = _read_skeleton(named, source)
     lacking = {f'loss.{key}' for key in optional(values.get(HEATMAP, (None,))[0])}
     for key, rule in rules.items():
         if key not in values and key not in lacking:
             raise InputError(f'{path}: no value for {key}; expected {rule.text}')
-    return name, {key: (_check(key, *values[key], rule), values[key][1]) for key, rule in rules.items() if key in values}
+    return name, {key: (_check(key, *values[key], rule), values[key][1]) for key, rule in rules.items()
+                  if key in values}
 
 
 def save(cfg, path):
@@ -79,6 +83,12 @@ def differences(one, other) -> dict:
     pairs = {f'{section}.{key}': (one[section].get(key), other[section].get(key)) for section, keys in schema().items()
              for key in keys}
     return {key: (mine, theirs) for key, (mine, theirs) in pairs.items() if mine != theirs}
+
+
+def _own_skeleton(name, source):
+    """The file of a data set's own skeleton, for a configuration from before the key; None where there is none."""
+    path = ROOT / f'pose_{name}' / 'skeleton.yaml' if is_name(name) else None
+    return str(path) if path and path.exists() else None, source
 
 
 def _read_skeleton(name, source):
@@ -113,9 +123,11 @@ def _read(path, seen, known):
     known_sections = schema()
     for section, keys in tree.items():
         if section in known_sections and not isinstance(keys, dict):
-            raise InputError(f'{path}: {section} is a section; expected keys in it ({", ".join(known_sections[section])})')
+            raise InputError(f'{path}: {section} is a section; expected keys in it '
+                             f'({", ".join(known_sections[section])})')
         if section not in known_sections:
-            raise InputError(f'{path}: unknown key {yaml_text.plain(section)}{_nearest(yaml_text.plain(section), known_sections)}')
+            section = yaml_text.plain(section)
+            raise InputError(f'{path}: unknown key {section}{_nearest(section, known_sections)}')
         values.update({f'{section}.{yaml_text.plain(key)}': (value, str(path)) for key, value in keys.items()})
     known[path] = values
     return values

@@ -79,7 +79,7 @@ def schema():
 def optional(cfg_loss):
     """Keys of `loss` that a configuration may lack: those of other heat-map losses than its own."""
     kinds = losses.kinds()
-    own = kinds[cfg_loss].keys if cfg_loss in kinds else {}
+    own = kinds[cfg_loss].keys if isinstance(cfg_loss, str) and cfg_loss in kinds else {}
     return {key for kind in kinds.values() for key in kind.keys if key not in own}
 
 

@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 
 class Loader:
-    """Batches of crops of `samples`, a sequence of `common.crop.Sample` with the same number of joints.
+    """Batches of crops of `samples`, a sequence of `data.crop.Sample` with the same number of joints.
 
     size: of the crops, (width, height).
     shuffle: a new order every epoch. augment: an `Augmentation` or None.

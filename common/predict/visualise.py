@@ -116,7 +116,7 @@ def sheet(images, columns=6):
 def predictions(samples, joints, person):
     """Skeletons on the crops of the first `PEOPLE` samples, one sheet.
 
-    samples: `common.crop.Sample`s whose boxes all have the same proportions; joints: (N, K, 2) in 0-based source
+    samples: `data.crop.Sample`s whose boxes all have the same proportions; joints: (N, K, 2) in 0-based source
     pixels; person: a `skeleton.Skeleton`.
     """
     size = round(256 * samples[0].box[2] / samples[0].box[3]), 256

@@ -61,7 +61,7 @@ def main(dataset, argv=None):
     unknown = [name for name in args.joints.split(',') if name not in person.joints]
     if unknown:
         raise InputError(f'--joints: unknown joint {unknown[0]!r}; there are {", ".join(person.joints)}')
-    configurations = [config.load(path) for path, _ in args.network]
+    configurations = [options.checked(config.load(path), path, dataset) for path, _ in args.network]
     size = common_size(configurations)
     samples = dataset.samples(Source(args.data, args.split, dataset.source_options(args)), size)
     try:

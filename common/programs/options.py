@@ -45,10 +45,14 @@ def add_source(parser, dataset):
 
 def configuration(args, dataset, more=()):
     """The configuration that parsed `add_network` name; InputError if it is of another data set or other joints."""
-    cfg = config.load(args.cfg, [*args.overrides, *more])
+    return checked(config.load(args.cfg, [*args.overrides, *more]), args.cfg, dataset)
+
+
+def checked(cfg, path, dataset):
+    """The configuration from a path; InputError if it is of another data set than the program, or of other joints."""
     if cfg.data.set != dataset.name:
-        raise InputError(f'{args.cfg}: data.set is {cfg.data.set}; this program is for {dataset.name}')
+        raise InputError(f'{path}: data.set is {cfg.data.set}; this program is for {dataset.name}')
     if tuple(cfg.data.skeleton['joints']) != dataset.skeleton.joints:
-        raise InputError(f'{args.cfg}: data.skeleton has other joints than {dataset.name}, whose are '
+        raise InputError(f'{path}: data.skeleton has other joints than {dataset.name}, whose are '
                          f'{", ".join(dataset.skeleton.joints)}')
     return cfg

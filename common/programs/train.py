@@ -2,6 +2,7 @@
 from common import files, runtime
 from common.data.loader import training_loader
 from common.dataset import Source
+from common.errors import InputError
 from common.programs import options
 from common.programs.test import Outputs, predict_and_score, test
 from common.train import phases
@@ -18,6 +19,8 @@ def validation(dataset, cfg, data, contexts):
     Metrics are those of the configured decoding; 'decodings' has those of all of them, lists in the metrics' order.
     """
     people = dataset.people(Source(data, cfg.data.valid), cfg.input.size)
+    if people.truth is None:
+        raise InputError(f'data.valid is {cfg.data.valid}: has no ground truth to score')
     files.require_images([sample.image for sample in people.samples])            # said at once, not after an epoch
 
     def validate(net):

@@ -14,17 +14,14 @@ sys.path[0] = str(ROOT)
 
 import mxnet as mx
 
-from common.predict import inference
-from common.data.loader import ordered_loader
 from common import config, files, grid, results, runtime
-from common.deploy import export
+from common.dataset import Source
+from common.deploy.export import export
+from common.predict import inference
 from common.programs import options
 from common.programs.cli import run
-from pose_mpii.dataset import load_samples, load_truth
-from pose_mpii.pckh import METRICS
-from pose_mpii.test import score
-
-RELEASED = ROOT / 'models' / 'i1_resnet18'
+from common.programs.test import predict_and_score
+from pose_mpii.dataset import MPII
 
 
 class OpenVINONet:
@@ -45,7 +42,7 @@ def networks(cfg, params, folder, photographs):
     """(title, network) of each: MXNet's first, the same exported after it."""
     yield 'MXNet, float32', inference.load_network(cfg, params, [mx.cpu()])
     base = Path(folder) / 'network'
-    export.export(cfg, params, base, onnx=True, photographs=photographs)
+    export(cfg, params, base, onnx=True, photographs=photographs)
     yield 'OpenVINO, float32', OpenVINONet(f'{base}.onnx', cfg, 'f32')
     yield 'OpenVINO, bfloat16', OpenVINONet(f'{base}.onnx', cfg, 'bf16')
     yield 'ONNX Runtime, int8', inference.load_network(cfg, f'{base}-int8.onnx', [mx.cpu()])
@@ -54,22 +51,21 @@ def networks(cfg, params, folder, photographs):
 
 def main(argv=None):
     parser = options.parser(__doc__)
-    options.add_configuration(parser, f'{RELEASED}.yaml')
-    parser.add_argument('--params', default=f'{RELEASED}.params', metavar='FILE', help='its .params')
+    options.add_configuration(parser, MPII.released.with_suffix('.yaml'))
+    parser.add_argument('--params', default=MPII.released, metavar='FILE', help='its .params')
     parser.add_argument('--data', required=True, help='folder in the MPII layout')
     parser.add_argument('--json', metavar='FILE', help='write the scores')
     args = parser.parse_args(argv)
     cfg = config.load(args.cfg, args.overrides)
     split = cfg.data.valid
-    samples = load_samples(args.data, split, cfg.input.size)
-    truth = load_truth(args.data, split, samples)
-    photographs = [Path(sample.image) for sample in load_samples(args.data, cfg.data.train, cfg.input.size)]
+    people = MPII.people(Source(args.data, split), cfg.input.size)
+    photographs = [Path(sample.image) for sample in MPII.samples(Source(args.data, cfg.data.train), cfg.input.size)]
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for title, net in networks(cfg, args.params, folder, photographs):
-            _, scores = score(cfg, net, ordered_loader(cfg, samples), truth, [mx.cpu()], title)
-            found[title] = {method: {key: scores[method][key] for key in METRICS} for method in scores}
-            print(f'{title}\n{results.by_decoding(scores, METRICS)}', flush=True)
+            _, _, scores = predict_and_score(MPII, cfg, net, people, [mx.cpu()], title)
+            found[title] = {method: {key: scores[method][key] for key in MPII.metrics} for method in scores}
+            print(f'{title}\n{results.by_decoding(scores, MPII.metrics)}', flush=True)
             if args.json:
                 files.write_json(args.json, {**results.provenance(cfg, args.data, split), 'scores': found})
 

@@ -18,7 +18,7 @@ import numpy as np
 if not __package__:                       # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from common.data.crop import Augmentation, Sample, crop_matrix, draw, invert
+from common.data.crop import Augmentation, Sample, crop_matrix, invert, random_view
 from common.data.images import read_crop, read_image
 from common.data.loader import Loader
 from common.programs.cli import run
@@ -78,7 +78,7 @@ def measure_loader(loader, seconds):
 
 def measure_parts(samples, rounds=12):
     """Median seconds of CPU time for one image, by part."""
-    matrices = [crop_matrix(s.box, SIZE, *draw(MPII, np.random.default_rng(i))) for i, s in enumerate(samples)]
+    matrices = [crop_matrix(s.box, SIZE, *random_view(MPII, np.random.default_rng(i))) for i, s in enumerate(samples)]
 
     def plain(sample, matrix):
         image = cv2.imread(sample.image)

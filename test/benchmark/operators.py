@@ -66,7 +66,7 @@ def main(argv=None):
         times = milliseconds(ours.train(task), args.steps)
     total = sum(times.values())
     shares = {name: 100 * time / total for name, time in times.items()}
-    operations = 6 * complexity.count(ours.configuration(task), ours.JOINTS)['multiply_accumulates'] * args.batch
+    operations = 6 * complexity.count(ours.configuration(task))['multiply_accumulates'] * args.batch
     figures = {'machine': compare.machine(int(os.environ['OMP_NUM_THREADS'])), 'network': f'I1 {args.backbone}',
                'dtype': args.dtype, 'size': args.size, 'batch': args.batch, 'milliseconds': total,
                'GFLOP/s': operations / total / 1e6, 'peak GFLOP/s': peak(), 'percent': shares}

@@ -10,7 +10,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from common.nets import pose_net
 import common  # noqa: F401  before MXNet: it sets the threads
 
 import mxnet as mx
@@ -22,7 +21,8 @@ from sides import JOINTS, batch
 from common import config, runtime
 from common.data.images import find_photographs
 from common.data.loader import Batch, Loader
-from common.deploy import export
+from common.deploy.export import export
+from common.nets import pose_net
 from common.nets.integral import Integral
 from common.predict import inference
 from common.train import trainer
@@ -133,7 +133,7 @@ def write_exports(task):
     """Write ours.onnx and ours-int8.onnx, calibrated on drawings."""
     folder = Path(task.folder)
     write_sample(folder / 'sample', train=8, valid=1)
-    export.export(configuration(task), parameters_file(task), folder / 'ours', onnx=True,
+    export(configuration(task), parameters_file(task), folder / 'ours', onnx=True,
                   photographs=find_photographs(folder / 'sample' / 'images'))
     return list
 

@@ -19,11 +19,12 @@ sys.path.insert(1, str(ROOT))
 
 import compare
 
-from common.nets import pose_net
 from common import config, files, runtime
+from common.nets import pose_net
+from common.programs.train import loader as training_loader
 from common.train import trainer
+from pose_mpii.dataset import MPII
 from pose_mpii.sample import write_sample
-from pose_mpii.train import training_loader
 
 
 def images_per_second(step, batches):
@@ -54,7 +55,7 @@ def main():
         data = args.data or folder + '/sample'
         if not args.data:
             write_sample(data, train=512, valid=8)
-        loader = training_loader(cfg, data)
+        loader = training_loader(MPII, cfg, data)
         cached = next(loader.batches())
 
         def step(batch):
