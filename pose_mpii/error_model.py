@@ -1,0 +1,245 @@
+"""The paper's tables by a model of one number: how far the joints that a network finds are off.
+
+    python pose_mpii/error_model.py --data DIR [--split valid] [--json FILE] [--picture PNG [--measured JSON]]
+
+The model: H and I both find a joint with the same error, isotropic Gaussian noise around its annotation; I reads it
+exactly, H only to the cell of its heat map. Joints that are not found are wrong at every alpha. For each pair of H and
+I in Tables 2 to 5 the noise is fitted to I's PCKh@0.1, and the shares of joints found to both PCKh@0.5. What H has at
+PCKh@0.1 and in AUC is then no longer free: it is predicted, and printed beside the paper's. So is what H would have if
+the maximum were moved by a quarter of a cell towards its larger neighbour, or if it were read beside its cell's centre.
+
+The people are those of DIR/annot/<split>.json and gt_<split>.mat; no images and no network are needed. --picture
+draws what the integral gains at PCKh@0.1 against the width of a cell in noises. --measured lays points beside it:
+[{"ratio": ., "argmax": ., "local": ., "integral": .}], PCKh@0.1 by each decoding where a cell is `ratio` noises wide.
+"""
+import argparse
+import sys
+from collections import namedtuple
+from functools import partial
+from pathlib import Path
+
+if not __package__:                           # run as a file: make the project's root importable
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.optimize import brentq
+
+from common import grid
+from common.data.crop import crop_matrix, transform_points
+from common.errors import InputError
+from common.files import check_outputs, read_json, replacing, write_json
+from common.guard.checks import check_records, is_number
+from common.predict import visualise
+from common.programs.cli import run
+from common.results import markdown
+from pose_mpii.dataset import load_samples, load_truth
+from pose_mpii.layout import split_files
+from pose_mpii.paper import SCORES
+from pose_mpii.pckh import METRICS, pckh
+
+SIDE = 256                                    # the crop's, in the pixels that noise and cells are given in
+CELLS, OTHERS = {'table3/b': 16, 'table3/c': 64}, 32      # across a heat map, by the folder below experiments/mpii
+DRAWS = 10                                    # of the noise, a joint: figures are within 0.1 of those of endless draws
+NOISES = 0.05, 100                            # pixels, between which the fit searches
+WIDTHS = 4, 8, 16                             # of cells, in pixels, that the gain is drawn for
+RATIOS = np.linspace(1.5, 5, 36)              # of a cell's width to the noise
+MEASURED = ('integral', 'o', 'integral, measured'), ('local', 'x', 'local integral, measured')
+
+Pair = namedtuple('Pair', 'name cells h i')
+Pair.__doc__ = """H and I of one network: H's name in `paper.SCORES`, cells across a heat map, both scores in the paper."""
+
+
+class People:
+    """The annotations of people, repeated `DRAWS` times, in the pixels of their crops, and one noise for each joint.
+
+    joints: (N, 16, 2) and head_boxes: (N, 2, 2) in pixels of the crop; visible: (N, 16), true where annotated.
+    """
+
+    def __init__(self, joints, visible, head_boxes):
+        self._truth = [np.concatenate([part] * DRAWS) for part in (joints, visible, head_boxes)]
+        self._error = np.random.default_rng(0).standard_normal(self._truth[0].shape)
+
+    def found(self, noise):
+        """The joints as a network finds them whose standard deviation is `noise` pixels along each axis."""
+        return self._truth[0] + noise * self._error
+
+    def scores(self, joints, share=1.0):
+        """PCKh@0.5, PCKh@0.1 and AUC, as an array in percent, where a `share` of the joints is found."""
+        result = pckh(joints, *self._truth)
+        return share * np.array([result[metric] for metric in METRICS])
+
+
+def load(data, split):
+    """The `People` of a split; InputError as `dataset.load_samples` and `load_truth`."""
+    samples = load_samples(data, split, (SIDE, SIDE))
+    joints, visible, head_boxes = load_truth(data, split, samples)
+    matrices = [crop_matrix(sample.box, (SIDE, SIDE)) for sample in samples]
+
+    def in_crops(points):
+        return np.stack([transform_points(*pair) for pair in zip(matrices, points - 1)])
+
+    return People(in_crops(joints), visible, in_crops(head_boxes))
+
+
+def argmax(joints, width, off=0.0):
+    """Joints in pixels, each read at the centre of its cell of `width` pixels, or `off` of a cell up and left."""
+    return grid.to_pixels(np.rint(grid.to_cells(joints, width)) - off, width)
+
+
+def quarter(joints, width):
+    """The centre moved by a quarter of a cell, on each axis, to the side of it where the joint is."""
+    centres = argmax(joints, width)
+    return centres + width / 4 * np.sign(joints - centres)
+
+
+READINGS = {                                  # of H's maps: joints in pixels, and a cell's width -> what is read
+    'argmax': argmax,
+    'quarter': quarter,
+    'quarter off': partial(argmax, off=0.25),
+    'half off': partial(argmax, off=0.5),
+}
+
+
+def fit(people, i):
+    """The noise in pixels with which a network whose joints are read exactly has the PCKh@0.1 and PCKh@0.5 of `i`.
+
+    i: scores as in `paper.SCORES`. InputError where no noise does.
+    """
+    def excess(noise):
+        half, tenth, _ = people.scores(people.found(noise))
+        return tenth / half - i[1] / i[0]
+
+    try:
+        return brentq(excess, *NOISES, xtol=1e-3)
+    except ValueError:                        # of the same sign at both ends
+        raise InputError(f'no noise of {NOISES[0]} to {NOISES[1]} pixels gives PCKh@0.5 {i[0]} and PCKh@0.1 {i[1]} '
+                         'on these people: are their head boxes those of the people?') from None
+
+
+def pairs():
+    """The `Pair`s of Tables 2 to 5. Those that repeat one printed before are left out: (d) of Table 3 is Table 2's."""
+    found = {}
+    for name, h in SCORES.items():
+        folder, method = name.rsplit('/', 1)
+        i = SCORES.get(f'{folder}/i{method[1:]}')
+        if method[0] == 'h' and i:
+            cells = CELLS.get(folder, OTHERS)
+            found.setdefault((cells, h, i), Pair(name, cells, h, i))
+    return list(found.values())
+
+
+def explain(people, pair):
+    """What the model makes of a pair, for the JSON.
+
+    {'name', 'cell' and 'noise' in pixels, 'found': {'argmax', 'integral'}, the joints that H and I find in percent,
+    'paper': {'integral', 'argmax'}, 'model': {'integral', 'argmax', 'quarter', 'quarter off', 'half off'}}; under each
+    of the latter are the three metrics.
+    """
+    width, noise = SIDE / pair.cells, fit(people, pair.i)
+    joints = people.found(noise)
+    shares = {'argmax': pair.h[0] / people.scores(argmax(joints, width))[0],
+              'integral': pair.i[0] / people.scores(joints)[0]}
+    model = {'integral': people.scores(joints, shares['integral']),
+             **{name: people.scores(read(joints, width), shares['argmax']) for name, read in READINGS.items()}}
+    return {'name': pair.name, 'cell': width, 'noise': noise,
+            'found': {name: 100 * share for name, share in shares.items()},
+            'paper': {'integral': _named(pair.i), 'argmax': _named(pair.h)},
+            'model': {name: _named(scores) for name, scores in model.items()}}
+
+
+def _named(scores):
+    return dict(zip(METRICS, map(float, scores)))
+
+
+def gain(people, ratio, width):
+    """How many times H's PCKh@0.1 (the maximum's) I's is, where cells are `width` pixels wide, `ratio` noises."""
+    joints = people.found(width / ratio)
+    return people.scores(joints)[1] / people.scores(argmax(joints, width))[1]
+
+
+def prediction_table(lines):
+    """`explain`'s lines as Markdown: the noise, and the paper's figures beside the model's."""
+    return markdown(
+        ['H, and I of the same network', 'cell, pixels', 'noise, pixels', "H's PCKh@0.1, paper", 'model', 'difference',
+         "H's AUC, paper", 'model', "I's AUC, paper", 'model'],
+        [[f'`{line["name"]}`', f'{line["cell"]:g}', f'{line["noise"]:.2f}', *_compared(line, 'argmax', 'PCKh@0.1'),
+          *_compared(line, 'argmax', 'AUC')[:2], *_compared(line, 'integral', 'AUC')[:2]] for line in lines])
+
+
+def _compared(line, reading, metric):
+    paper, model = line['paper'][reading][metric], line['model'][reading][metric]
+    return f'{paper:.1f}', f'{model:.1f}', f'{model - paper:+.1f}'
+
+
+def readings_table(lines):
+    """`explain`'s lines as Markdown: all three metrics by every reading of the same maps."""
+    return markdown(
+        ['', 'centre of the cell', 'moved by a quarter', 'a quarter of a cell off', 'half a cell off', 'exact'],
+        [[f'`{line["name"]}`', *(' / '.join(f'{value:.1f}' for value in line['model'][name].values())
+                                 for name in (*READINGS, 'integral'))] for line in lines])
+
+
+def agreement(lines, points):
+    """In how many lines the model is within so many points of H's PCKh@0.1, by the figures as they are shown."""
+    return sum(abs(float(_compared(line, 'argmax', 'PCKh@0.1')[2])) <= points for line in lines)
+
+
+def read_measured(path):
+    """What --measured names, checked; InputError where it is something else."""
+    points = read_json(path)
+    if not isinstance(points, list):
+        raise InputError(f'{path}: should be a list of points')
+    above_0 = (lambda value: is_number(value) and value > 0, 'a number above 0')
+    check_records(path, 'point', points, dict.fromkeys(('ratio', 'argmax', 'local', 'integral'), above_0))
+    return points
+
+
+def draw_gain(path, curves, measured=()):
+    """Draw the gain over `RATIOS` into `path`: a line for each of curves {width: gains}, and the measured points."""
+    figure = Figure(figsize=(5.5, 4), dpi=150, constrained_layout=True)
+    axes = figure.subplots()
+    for width, gains in curves.items():
+        axes.plot(RATIOS, gains, label=f'model, cells of {width} pixels at {SIDE}')
+    for name, marker, label in MEASURED if measured else ():
+        axes.plot([point['ratio'] for point in measured], [point[name] / point['argmax'] for point in measured],
+                  marker, color='black', fillstyle='none', label=label)
+    axes.set(xlabel='width of a cell / noise', ylabel="PCKh@0.1, times the maximum's", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    with replacing(path) as temporary:
+        figure.savefig(temporary)
+
+
+def main(argv=None):
+    """The program."""
+    parser = argparse.ArgumentParser(description="The paper's tables by a model of one number.")
+    parser.add_argument('--data', required=True, type=Path, metavar='DIR', help='folder with annot/<split>.json')
+    parser.add_argument('--split', default='valid', help='default: valid')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures here, too')
+    parser.add_argument('--picture', type=Path, metavar='PNG', help='draw the gain of the integral')
+    parser.add_argument('--measured', type=Path, metavar='JSON', help='with points measured elsewhere')
+    arguments = parser.parse_args(argv)
+
+    if arguments.measured and not arguments.picture:
+        raise InputError('--measured: its points are drawn into --picture, which is missing')
+    if arguments.picture:
+        visualise.check_suffix(arguments.picture)
+    check_outputs([arguments.json, arguments.picture],
+                  [*split_files(arguments.data, arguments.split), arguments.measured])
+    measured = read_measured(arguments.measured) if arguments.measured else ()
+    people = load(arguments.data, arguments.split)
+    lines = [explain(people, pair) for pair in pairs()]
+    curves = {width: [gain(people, ratio, width) for ratio in RATIOS] for width in WIDTHS}
+    print(prediction_table(lines), readings_table(lines), sep='\n')
+    print(f"The model has H's PCKh@0.1 within 1 point in {agreement(lines, 1)} of {len(lines)} rows, within 2 in "
+          f'{agreement(lines, 2)}.')
+    if arguments.json:
+        write_json(arguments.json, {'data': arguments.data.resolve().name, 'split': arguments.split, 'rows': lines,
+                                    'gain': {'ratio': RATIOS.tolist(), 'by width': curves}})
+    if arguments.picture:
+        draw_gain(arguments.picture, curves, measured)
+
+
+if __name__ == '__main__':
+    run(main)
