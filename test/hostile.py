@@ -33,7 +33,8 @@ from pose_coco.layout import read_images, read_results
 from pose_coco.skeleton import JOINTS as COCO_JOINTS
 from pose_mpii import lsp, prepare, submit
 from pose_mpii.dataset import load_samples
-from pose_mpii.layout import read_ground_truth, read_predictions, write_ground_truth
+from pose_mpii.layout import read_ground_truth, write_ground_truth
+from pose_mpii.predictions import read_predictions
 from pose_mpii.sample import write_sample
 
 MEMORY = 1 << 30                              # bytes that reading may take

@@ -14,8 +14,8 @@ from runs import arguments, assert_same_run, folder, run
 
 from common.errors import InputError, Terminated
 from common.programs import train as program
+from common.runtime import Devices
 from common.train import trainer
-from common.train.devices import Devices
 from common.weights import checkpoint
 from pose_mpii import train
 from pose_mpii.dataset import load_samples

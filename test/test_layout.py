@@ -12,12 +12,11 @@ from pose_mpii.layout import (
     annotation_file,
     ground_truth_file,
     read_ground_truth,
-    read_predictions,
     read_split,
-    save_predictions,
     write_ground_truth,
     write_split,
 )
+from pose_mpii.predictions import read_predictions, save_predictions
 
 RECORD = {'image': 'a/1.jpg', 'center': [10.5, 20], 'scale': 1.25, 'joints': [[float(k), 2.0 * k] for k in range(16)],
           'joints_vis': [1, 0] * 8}

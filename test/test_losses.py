@@ -6,7 +6,8 @@ from easydict import EasyDict
 from mxnet import autograd
 
 from common import grid
-from common.nets.losses import BinaryLoss, GaussianLoss, PoseLoss, SoftmaxLoss
+from common.nets.cell_losses import BinaryLoss, SoftmaxLoss
+from common.nets.losses import GaussianLoss, PoseLoss
 from common.predict.decode import local_integral
 
 B, K, H, W, STRIDE = 2, 3, 6, 8, 8

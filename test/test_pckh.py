@@ -11,9 +11,10 @@ import pytest
 from scipy.io import savemat
 
 from common.errors import InputError
-from pose_mpii.layout import ground_truth_file, read_ground_truth, save_predictions, write_ground_truth
+from pose_mpii.layout import ground_truth_file, read_ground_truth, write_ground_truth
 from pose_mpii.paper import SCORES
 from pose_mpii.pckh import ALPHAS, format_table, normalised_distances, pckh
+from pose_mpii.predictions import save_predictions
 from pose_mpii.skeleton import GROUPS, PELVIS, THORAX
 
 ROOT = Path(__file__).resolve().parents[1]

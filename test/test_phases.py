@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from runs import SMALL, arguments, experiment_file, folder, run, training_loader
 
-from common import config, files, results
+from common import config, files, provenance, results
 from common.errors import InputError
 from common.nets import bfloat16, pose_net
+from common.runtime import Devices
 from common.train import phases
-from common.train.devices import Devices
 from common.weights import checkpoint
 from pose_mpii import train
 
@@ -149,9 +149,9 @@ def test_people_without_a_joint_are_nothing_to_train_on(tiny_data, tmp_path):
 
 
 def test_a_commit_is_not_that_of_a_repository_around_the_project(tmp_path, monkeypatch):
-    assert results.commit()
-    monkeypatch.setattr(results, 'ROOT', tmp_path)
-    assert results.commit() is None
+    assert provenance.commit()
+    monkeypatch.setattr(provenance, 'ROOT', tmp_path)
+    assert provenance.commit() is None
 
 
 def test_overrides_reach_the_first_phase_but_for_what_tells_the_phases_apart():

@@ -10,6 +10,7 @@ from runs import SEVENTEEN
 from common import config
 from common.errors import InputError
 from common.nets import backbone, pose_net
+from common.train import phases
 from common.weights import checkpoint
 
 CPU = [mx.cpu()]

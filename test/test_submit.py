@@ -9,7 +9,8 @@ from scipy.io import loadmat, savemat
 
 from common.errors import InputError
 from pose_mpii import prepare
-from pose_mpii.layout import read_split, save_predictions, write_split
+from pose_mpii.layout import read_split, write_split
+from pose_mpii.predictions import save_predictions
 from pose_mpii.release import read_release
 from pose_mpii.submit import main
 

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from common import config, files, results
+from common import config, files, provenance, results
 from common.errors import InputError
 from pose_coco import paper as coco_paper
 from pose_mpii import paper
@@ -21,7 +21,7 @@ def result(root, cell, error, seed=0, data='photographs', split='valid'):
     boxes = np.tile([[0.0, 0], [100, 0]], (10, 1, 1))
     scores = pckh(joints + [60 * error, 0], joints, visible, boxes)
     cfg = config.load(root / CPU / f'{cell}.yaml', [f'train.seed={seed}'])
-    return {**scores, 'decodings': {'local': scores}, **results.provenance(cfg, f'data/{data}', split)}
+    return {**scores, 'decodings': {'local': scores}, **provenance.of_test(cfg, f'data/{data}', split)}
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def coco_result(root, ap, split='val2017', boxes='annotated boxes', seed=0, meth
     scores = {'AP': ap, 'AP50': ap, 'AP75': ap, 'APM': None, 'APL': ap}
     local = {column: value if value is None else value + 1 for column, value in scores.items()}
     return {**scores, 'decodings': {'integral': scores, 'local': local}, 'boxes': boxes,
-            **results.provenance(cfg, 'data/photographs', split)}
+            **provenance.of_test(cfg, 'data/photographs', split)}
 
 
 def test_table_8_has_the_papers_rows_and_ours(root, written):

@@ -14,6 +14,7 @@ sys.path[0] = str(ROOT)
 
 import mxnet as mx
 
+from common import provenance
 from common import config, files, grid, results, runtime
 from common.dataset import Source
 from common.deploy.export import export
@@ -67,7 +68,7 @@ def main(argv=None):
             found[title] = {method: {key: scores[method][key] for key in MPII.metrics} for method in scores}
             print(f'{title}\n{results.by_decoding(scores, MPII.metrics)}', flush=True)
             if args.json:
-                files.write_json(args.json, {**results.provenance(cfg, args.data, split), 'scores': found})
+                files.write_json(args.json, {**provenance.of_test(cfg, args.data, split), 'scores': found})
 
 
 if __name__ == '__main__':
