@@ -56,8 +56,9 @@ class Dataset:
 
     def table(self, result, paper=None) -> str:
         """A result as text, with the paper's figures in a second row."""
-        return '\n'.join(f'{metric:>10}: {result[metric]:.1f}' + f' (paper: {printed:.1f})' * bool(paper)
-                         for metric, printed in zip(self.metrics, paper or self.metrics))
+        rows = {'ours': [result[metric] for metric in self.metrics], **({'paper': paper} if paper else {})}
+        return '\n'.join(f'{name:>5} ' + ', '.join(f'{metric} {value:.1f}' for metric, value in zip(self.metrics, row))
+                         for name, row in rows.items())
 
     def save(self, path, people, joints, scores):
         """Write predictions, as of `score`, to a file."""
