@@ -35,7 +35,7 @@ class Dataset:
     decides: str                              # that of them by which epochs are compared, higher is better
     scored: bool = False                      # whether `score` and `save` need the joints' scores
     reference: str = ''                       # what the paper's figures are of
-    paper: dict = {}                          # {a table's cell, such as 'table2/i1': the paper's figures, by `metrics`}
+    paper: dict = {}                          # {a table's entry, such as 'table2/i1': the paper's figures, by `metrics`}
     released: Optional[str] = None            # .params of a trained network, its .yaml beside it
 
     def samples(self, source, size) -> list:

@@ -32,7 +32,7 @@ DECONVOLUTIONS = r'head\d+_conv\d+_weight'               # the names of their we
 FLOAT32 = re.compile(r'stem_conv0_fwd|stem_batchnorm0_fwd|.*final_fwd|.*_concat\d+')
 
 
-class LossGraph(losses.LossGraph):
+class NarrowLossGraph(losses.LossGraph):
     """`losses.LossGraph` in bfloat16.
 
     MXNet's deconvolution crashes in bfloat16 where its weights' gradient is no array of its own but one that is still

@@ -223,7 +223,7 @@ def check_network(args, released):
                          'and --params')
 
 
-def check_outputs(args, cfg, given):
+def check_places(args, cfg, given):
     """Say before anything is computed what cannot be written for the `kind` given."""
     out = Path(args.out)
     if given == 'photograph':
@@ -264,7 +264,7 @@ def main(dataset, argv=None):
     cfg = options.configuration(args, dataset, ['test.flip=true'] * args.flip_test)
     box = None if args.box is None else parse_box(args.box)
     source, out, given = Path(args.image), Path(args.out), kind(Path(args.image))
-    check_outputs(args, cfg, given)
+    check_places(args, cfg, given)
     if given == 'video':
         images, rate = open_video(source)
     else:

@@ -45,7 +45,7 @@ def test(dataset, cfg, params, source, contexts, outputs=Outputs()):
         dataset.save(outputs.save, people, chosen, scores)
     if found:
         places = ', '.join([str(source.data), source.split, *people.about.values()])
-        printed = dataset.paper.get(results.cell(cfg.name))
+        printed = dataset.paper.get(results.entry(cfg.name))
         print(f'\n{cfg.name} by {cfg.test.decode} on {places}' + f'; the paper: {dataset.reference}' * bool(printed))
         print(dataset.table(found[cfg.test.decode], printed))
         print(results.by_decoding(found, dataset.metrics))

@@ -84,7 +84,7 @@ def loss_graph(cfg, net):
     kind = LossGraph
     if cfg.train.dtype == 'bfloat16':
         from common.nets import bfloat16  # MXNet's automatic mixed precision is only loaded where it is used
-        kind = bfloat16.LossGraph
+        kind = bfloat16.NarrowLossGraph
     graph = kind(net, PoseLoss(cfg, net.stride))
     graph.hybridize(static_alloc=True, static_shape=True)
     return graph
