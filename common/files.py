@@ -5,7 +5,7 @@ import os
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from common.errors import InputError
+from common.errors import InputError, StorageError
 
 
 def make_folder(path):
@@ -109,12 +109,12 @@ def write_json(path, value):
 
 
 def read_bytes(path):
-    """What a file holds; InputError naming it where it cannot be read."""
+    """What a file holds; StorageError naming it where it cannot be read."""
     try:
         with open(path, 'rb') as file:
             return file.read()
     except OSError as error:
-        raise InputError(f'{path}: cannot be read ({error.strerror})') from None
+        raise StorageError(f'{path}: cannot be read ({error.strerror})') from None
 
 
 def read_json(path):
