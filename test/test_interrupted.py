@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 from runs import arguments, assert_same_run, folder, run
 
-from common import config, files
+from common import config, files, runtime
 from common.errors import InputError, StorageError, Terminated
 from common.programs import train as program
-from common.runtime import Devices
 from common.train import trainer
 from common.weights import checkpoint
 from pose_mpii import train
@@ -214,7 +213,7 @@ def test_an_epoch_begun_by_one_process_is_done_anew_by_several(tiny_data, tmp_pa
         with pytest.raises(Terminated, match='epoch 1, step 1'):
             run('h1', tiny_data, tmp_path, *options)
     begun = []
-    monkeypatch.setattr(Devices, 'alone', False)
+    monkeypatch.setattr(runtime, 'devices', lambda contexts, name: runtime.Devices(contexts, workers=2))
     monkeypatch.setattr(trainer, 'train_one_epoch',
                         lambda graph, run, loader, contexts: (begun.append(run.meter.steps), run.meter.stop()))
     run('h1', tiny_data, tmp_path, *options, '--resume')
