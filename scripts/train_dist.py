@@ -169,7 +169,7 @@ def main(argv=None):
     if THREADS:
         environment.update(OMP_NUM_THREADS=THREADS)
     environment = {key: str(value) for key, value in environment.items()}
-    serve = [sys.executable, '-c', 'import mxnet']         # with these roles it serves until it is told to end
+    serve = [sys.executable, str(ROOT / 'common/train/server.py')]
     train = [sys.executable, str(program), '--cfg', args.cfg, *options, '--kvstore', 'dist_sync']
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     parts, failure = [], None

@@ -12,6 +12,7 @@ import pytest
 from common import runtime
 from common.errors import InputError
 from common.weights import checkpoint
+from scripts import train_dist
 
 SETS = ('input.size=[64, 64]', 'network.deconvolutions=3', 'train.freeze_bn=true', 'train.drops=[1]',
         'train.rates=[1e-6, 1e-7]')           # Adam turns rounding of a gradient near 0 into a step of this size
@@ -185,3 +186,37 @@ def test_without_a_scheduler_it_says_what_is_lacking(monkeypatch):
         monkeypatch.delenv(name)
     with pytest.raises(InputError, match='DMLC_PS_ROOT_URI'):
         runtime.kvstore('dist_sync')
+
+
+# --- servers --------------------------------------------------------------------------------------------------------
+
+WORKER = """
+import pickle, sys
+import mxnet as mx
+
+class Code:
+    def __reduce__(self):
+        return open, (sys.argv[1], 'w')
+
+store = mx.kv.create('dist_sync')
+store._send_command_to_servers(0, pickle.dumps(Code(), 0).decode())
+store.init(1, mx.nd.zeros(2))
+total = mx.nd.ones(2)
+store.pushpull(1, total, out=total)
+print(total.asnumpy().tolist())
+"""
+
+
+@pytest.mark.parametrize('command, runs', [(['common/train/server.py'], False),
+                                           pytest.param(['-c', 'import mxnet'], True, marks=pytest.mark.long)])
+def test_a_message_to_a_server_runs_no_code(root, tmp_path, command, runs):
+    """What MXNet's own server does with it shows that the message would."""
+    environment = {**os.environ, 'DMLC_PS_ROOT_URI': '127.0.0.1', 'DMLC_PS_ROOT_PORT': str(train_dist.free_port()),
+                   'DMLC_NODE_HOST': '127.0.0.1', 'DMLC_NUM_WORKER': '1', 'DMLC_NUM_SERVER': '1'}
+    for role, program in ('scheduler', command), ('server', command), ('worker', ['-c', WORKER, tmp_path / 'made']):
+        STARTED.append(subprocess.Popen([sys.executable, *program], cwd=root, env={**environment, 'DMLC_ROLE': role},
+                                        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    worker, server = STARTED[2].communicate(timeout=60), STARTED[1].communicate(timeout=60)
+    assert worker[0] == '[1.0, 1.0]\n'        # the server goes on
+    assert (tmp_path / 'made').exists() == runs
+    assert runs or (server[1].count('\n') == 1 and 'has refused a message' in server[1])
