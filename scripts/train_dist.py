@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import namedtuple
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,8 +21,12 @@ from common import config
 from common.errors import InputError
 from common.programs.cli import run
 from common.runtime import available_cores
+from common.train import supervisor
 
-SSH = ('ssh', '-tt', '-o', 'BatchMode=yes', '-o', 'ServerAliveInterval=10', '-o', 'ServerAliveCountMax=3')
+SSH = ('ssh', '-T', '-o', 'BatchMode=yes', '-o', 'ConnectTimeout=10', '-o', 'ServerAliveInterval=5',
+       '-o', 'ServerAliveCountMax=3')
+SILENCE = 30                                  # seconds after which a host that hears nothing from here ends its part
+
 RESUME = 'With --resume the training goes on from its last whole epoch'
 CHECK = ('They look for {places}: are these the addresses that the names should lead to, and does no firewall close '
          'ports between them?')
@@ -88,20 +93,15 @@ def free_port():
 
 
 def start(name, host, command, environment, **pipes):
-    """Start a command with variables added to its environment, here or on a host."""
+    """Start a command with variables added to its environment: here, or on a host that ends it when we are silent."""
     if host is not None:
         variables = [f'{key}={value}' for key, value in environment.items()]
-        command = [*SSH, host, shlex.join(['cd', str(Path.cwd())]) + ' && ' + shlex.join(['env', *variables, *command])]
-        environment, pipes = {}, {}
-    return Part(name, host, subprocess.Popen(command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
-                                             start_new_session=True, preexec_fn=_end_with_parent, **pipes))
-
-
-def _end_with_parent():
-    """Let the kernel end this process when the launcher is killed (Linux; prctl's PR_SET_PDEATHSIG is 1)."""
-    if sys.platform == 'linux':
-        import ctypes
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+        command = ['env', *variables, sys.executable, supervisor.__file__, str(SILENCE), *command]
+        command = [*SSH, host, shlex.join(['cd', str(Path.cwd())]) + ' && exec ' + shlex.join(command)]
+        environment, pipes = {}, {'stdin': subprocess.PIPE}
+    return Part(name, host, subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True,
+                                             preexec_fn=supervisor.end_with_parent,
+                                             **{'stdin': subprocess.DEVNULL, **pipes}))
 
 
 def note_joining(log, count, joined):
@@ -132,25 +132,56 @@ def wait(parts, seconds):
             return None
         if time.monotonic() > limit and not joined.is_set():
             return f'all processes have not found each other in {seconds:g} s (--join SECONDS)', CHECK
+        for part in parts:
+            give_sign_of_life(part)
         time.sleep(0.2)
 
 
 def _ending(part, code):
-    reason = signal.Signals(-code).name if code < 0 else f'exit code {code}'
-    return f'on {part.host} ended ({reason})' if part.host else f'ended ({reason})'
+    if part.host is None:
+        return f'ended ({signal.Signals(-code).name if code < 0 else f"exit code {code}"})'
+    if _unanswered(code):
+        return f'on {part.host} is lost (its ssh failed)'
+    killed = code - 128 in set(signal.Signals)
+    return f'on {part.host} ended ({signal.Signals(code - 128).name if killed else f"exit code {code}"})'
+
+
+def _unanswered(code):
+    """Whether ssh has ended without the exit code of what it ran."""
+    return code == 255 or code < 0
+
+
+def give_sign_of_life(part):
+    """Let a host know that this launcher is there; see `supervisor`."""
+    if part.host is not None:
+        with suppress(BrokenPipeError):
+            os.write(part.process.stdin.fileno(), b'.')
 
 
 def stop(parts):
-    """End all processes."""
+    """End all processes. Returns the hosts that have not answered: what runs there may go on until SILENCE is over."""
     for part in parts:
-        part.process.terminate()
-    deadline = time.time() + 5
+        if part.host is None:
+            part.process.terminate()
+        else:
+            part.process.stdin.close()        # its supervisor ends it and answers with an exit code
+    deadline, silent = time.monotonic() + supervisor.GRACE + 2, set()
     for part in parts:
         try:
-            part.process.wait(max(0, deadline - time.time()))
+            part.process.wait(max(0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             part.process.kill()
             part.process.wait()
+        if part.host is not None and _unanswered(part.process.returncode):
+            silent.add(part.host)
+    return sorted(silent)
+
+
+def _outcome(silent):
+    if not silent:
+        return 'all are stopped'
+    return (f'all are stopped, but what runs on {" and ".join(silent)} may not be: it ends by itself after '
+            f'{SILENCE} s without a word from here')
 
 
 def main(argv=None):
@@ -182,14 +213,14 @@ def main(argv=None):
             parts.append(start(f'worker {number}', host, train, {**environment, 'DMLC_ROLE': 'worker'}))
         failure = wait(parts, args.join)
     finally:
-        stop(parts)
+        silent = stop(parts)
     if failure:
         what, advice = failure
         if advice == RESUME:
             print(file=sys.stderr)            # ends the line of a progress bar
         places = dict(zip(['this machine', *hosts], [root, *nodes]))
         places = ', '.join(f'{host} at {node}' for host, node in places.items() if host)
-        raise InputError(f'{what}; all are stopped. {advice.format(places=places)}')
+        raise InputError(f'{what}; {_outcome(silent)}. {advice.format(places=places)}')
 
 
 if __name__ == '__main__':

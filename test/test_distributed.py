@@ -83,7 +83,7 @@ def test_two_workers_train_as_one_with_twice_the_batch(root, tiny_data, tmp_path
     result = json.loads((tmp_path / 'two' / RUN / 'result.json').read_text())
     assert result['workers'] == 2
     commands = (tmp_path / 'ssh.log').read_text().splitlines()
-    assert sorted(line.split()[7] for line in commands) == ['127.0.0.1', '127.0.0.1', 'localhost', 'localhost']
+    assert sorted(line.split()[9] for line in commands) == ['127.0.0.1', '127.0.0.1', 'localhost', 'localhost']
 
 
 @pytest.mark.parametrize('chosen', [None, '3'])
