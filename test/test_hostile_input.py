@@ -172,6 +172,52 @@ def test_bombs_and_what_is_not_read_are_named(tmp_path):
         assert fails(layout.read_mat, path).startswith(f'{path}: not a MATLAB file')
 
 
+def element(kind, data):
+    """An element of a MATLAB file."""
+    return struct.pack('<2I', kind, len(data)) + data + bytes(-len(data) % 8)
+
+
+def matrix(kind, shape, name, *rest):
+    """The element of a variable, or of a member of one."""
+    return element(14, b''.join([element(6, struct.pack('<2I', kind, 0)), element(5, struct.pack('<2i', *shape)),
+                                 element(1, name), *rest]))
+
+
+def number(name):
+    return matrix(6, (1, 1), name, element(9, struct.pack('<d', 5)))
+
+
+def struct_of(names, width, shape=(0, 0), name=b''):
+    return matrix(2, shape, name, element(5, struct.pack('<i', width)),
+                  element(1, b''.join(field.ljust(width, b'\0') for field in names)))
+
+
+LETTERS = [bytes([97 + i // 26, 97 + i % 26]) for i in range(256)]
+NAMED = {                                     # what is read, and what is not
+    'a long name': ([number(63 * b'a')], [number(65 * b'a')]),
+    'a name of megabytes': ([], [number(20 * 2 ** 20 * b'a')]),
+    'two variables': ([number(b'a'), number(b'b')], [number(b'a'), number(b'a')]),
+    'fields': ([struct_of([b'a', 63 * b'b'], 64, name=b'x')], [struct_of([b'a', b'b'], 65, name=b'x')]),
+    'fields of one name': ([struct_of([b'ab', b'ac'], 3, name=b'x')], [struct_of([b'ab', b'ab'], 3, name=b'x')]),
+    'fields without an end': ([], [struct_of(LETTERS, 2, name=b'x')]),
+    'many empty structs': ([matrix(1, (1, 20), b'x', 20 * struct_of(LETTERS, 3))],
+                           [matrix(1, (1, 20000), b'x', 20000 * struct_of(LETTERS, 3))]),
+}
+
+
+@pytest.mark.parametrize('kind', NAMED)
+def test_names_in_a_mat_are_bounded(tmp_path, kind):
+    path, (good, bad) = tmp_path / 'x.mat', NAMED[kind]
+    for variables in filter(None, (good, bad)):
+        packed = [zlib.compress(variable) for variable in variables]
+        path.write_bytes(124 * b'x' + b'\0\1IM' + b''.join(struct.pack('<2I', 15, len(p)) + p for p in packed))
+        assert path.stat().st_size < 200000
+        if variables is good:
+            assert len(layout.read_mat(path)) == 3 + len(good)
+        else:
+            assert fails(layout.read_mat, path).startswith(f'{path}: not a MATLAB file')
+
+
 # --- YAML ----------------------------------------------------------------------------------------------------------
 
 def test_aliases_are_refused(tmp_path):
