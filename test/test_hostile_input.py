@@ -20,6 +20,8 @@ from common import config
 from common.data import images
 from common.errors import InputError
 from common.guard import params
+from common.train import trainer
+from common.weights import checkpoint
 from pose_mpii import layout
 
 SHORT, LONG = 20, 200                         # mutations of each kind
@@ -142,6 +144,55 @@ def test_names_of_params_that_would_spoil_a_message(tmp_path, name):
     path = tmp_path / 'x.params'
     path.write_bytes(as_list({name: words(V2, 0, 1, 6, 0) + ON_CPU + DATA}))
     assert 'damaged' in fails(params.read, path)
+
+
+@pytest.fixture
+def state(tmp_path):
+    """A small network, its trainer, and a function that writes a state of them, of which some is another."""
+    net = mx.gluon.nn.Dense(2, in_units=3)
+    net.initialize()
+    adam = trainer.optimizer(net)
+    history, begun = [{'epoch': 1, 'score': 5.5}], {'steps': 1, 'images': 6, 'sums': [0.5, 1e12]}
+
+    def write(arrays=(), **others):
+        path = tmp_path / 'last.state'
+        checkpoint.save_state(path, net, adam, history, begun)
+        whole = checkpoint.read_arrays(path)
+        text = json.dumps({'history': history, 'begun': begun, 'updates': 7, **others}).encode()
+        whole.update(arrays, json=mx.nd.array(np.frombuffer(text, np.uint8), dtype='uint8'))
+        checkpoint.write_arrays(path, whole)
+        return path, net, adam, [mx.cpu()], ('score',)
+    return write
+
+
+def test_a_state_is_what_was_saved(state):
+    moments = {f'{kind}:weight': mx.nd.ones((2, 3)) for kind in ('mean', 'variance')}
+    history, begun = checkpoint.load_state(*state(moments))
+    assert history == [{'epoch': 1, 'score': 5.5}] and begun == {'steps': 1, 'images': 6, 'sums': [0.5, 1e12]}
+    assert checkpoint.load_state(*state(begun=None, history=[])) == ([], None)
+
+
+@pytest.mark.parametrize('key, value', [
+    ('history', {}), ('history', 5), ('history', None), ('history', [5]), ('history', [{}]),
+    ('history', [{'score': 'x'}]), ('history', [{'score': float('nan')}]), ('begun', 5), ('begun', []), ('begun', {}),
+    ('begun', {'steps': 1.5, 'images': 1, 'sums': [0.0, 0.0]}),
+    ('begun', {'steps': 1, 'images': -1, 'sums': [0.0, 0.0]}),
+    ('begun', {'steps': 1, 'images': 1, 'sums': [0.0]}),
+    ('begun', {'steps': 1, 'images': 1, 'sums': [0.0, 10 ** 400]}), ('updates', None),
+    ('updates', 1.5), ('updates', -1), ('updates', 10 ** 400), ('updates', '7'), ('updates', True)])
+def test_a_state_with_wrong_kinds_in_its_json(state, key, value):
+    given = state(**{key: value})
+    assert fails(checkpoint.load_state, *given) == \
+        f'{given[0]}: not the state of a run: its "{key}" is not what a training writes'
+
+
+@pytest.mark.parametrize('arrays', [
+    {'mean:weight': mx.nd.ones((2, 3))}, {'variance:weight': mx.nd.ones((2, 3))},
+    {'mean:weight': mx.nd.ones((2, 3)), 'variance:weight': mx.nd.ones((3, 2))}, {'devices:bias': mx.nd.ones((1, 3))},
+    {f'{kind}:bias': mx.nd.ones((2,), dtype='float16') for kind in ('mean', 'variance')}])
+def test_a_state_whose_arrays_do_not_fit_the_network(state, arrays):
+    given = state(arrays)
+    assert fails(checkpoint.load_state, *given).startswith(f'{given[0]}: not the state of a run of this network: ')
 
 
 # --- .mat ----------------------------------------------------------------------------------------------------------

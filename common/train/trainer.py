@@ -150,7 +150,7 @@ def fit(cfg, net, loader, validate, folder, contexts, kvstore='device'):
     rank, workers = loader.shard
     history, begun = [], None
     if (folder / STATE).exists():
-        history, begun = checkpoint.load_state(folder / STATE, net, trainer, contexts)
+        history, begun = checkpoint.load_state(folder / STATE, net, trainer, contexts, ('score',))
         begun = begun if workers == 1 else None                # several workers start the epoch anew
     schedule = Schedule(cfg.train.rates, cfg.train.patience, cfg.train.drops, cfg.train.epochs,
                         [line['score'] for line in history])
