@@ -12,15 +12,23 @@ def make_folder(path):
     """Create a folder and its parents; InputError where that is not possible. Returns a `Path`."""
     path = Path(path)
     try:
-        str(path).encode()                    # MXNet takes no others
+        utf8_name(os.path.realpath(path))     # MXNet takes no others
         path.mkdir(parents=True, exist_ok=True)
-    except UnicodeEncodeError:
+    except UnicodeError:
         raise InputError(f'{path}: the name of this folder is not UTF-8') from None
     except OSError as error:
         raise InputError(f'{path}: cannot create this folder ({error.strerror})') from None
     if not os.access(path, os.W_OK):
         raise InputError(f'{path}: this folder is not writable')
     return path
+
+
+def utf8_name(path):
+    """The name of a path for a library that takes UTF-8 in every locale; UnicodeError if it is not in UTF-8.
+
+    In another locale than UTF-8's, Python has decoded the same bytes to other characters.
+    """
+    return os.fsencode(path).decode()
 
 
 def check_outputs(outputs, inputs=()):
@@ -84,7 +92,7 @@ def locked(place):
     place = Path(place)
     path = place / '.lock' if place.is_dir() else place.with_name(f'.{place.name}.lock')
     try:
-        file = open(path, 'w')
+        file = open(path, 'wb')
     except OSError as error:
         raise InputError(f'{path}: cannot be written ({error.strerror})') from None
     with file:
@@ -100,7 +108,7 @@ def locked(place):
 def write_text(path, text):
     """Write `text` to `path` (see `replacing`)."""
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding='utf-8')
 
 
 def write_json(path, value):
@@ -115,6 +123,8 @@ def read_bytes(path):
             return file.read()
     except OSError as error:
         raise StorageError(f'{path}: cannot be read ({error.strerror})') from None
+    except UnicodeEncodeError:
+        raise InputError(f'{path}: cannot be read (this locale has no such name; set LC_ALL to one of UTF-8)') from None
 
 
 def read_json(path):

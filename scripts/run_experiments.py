@@ -44,7 +44,7 @@ def train_and_keep(path, seed, args):
     train.main(['--cfg', str(path), '--data', args.data, '--out', str(args.out / part), '--resume',
                 *(option for value in overrides for option in ('--set', value))])
     for name in KEPT:
-        files.write_text(kept / name, (phases.run_folder(args.out / part, cfg) / name).read_text())
+        files.write_text(kept / name, (phases.run_folder(args.out / part, cfg) / name).read_text(encoding='utf-8'))
 
 
 def check_same(path, cfg, data):

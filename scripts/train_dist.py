@@ -40,7 +40,7 @@ def read_hosts(workers):
     if workers.isdigit() and int(workers) > 0:
         return [None] * int(workers)
     try:
-        lines = [line.partition('#')[0].strip() for line in Path(workers).read_text().splitlines()]
+        lines = [line.partition('#')[0].strip() for line in Path(workers).read_text(encoding='utf-8').splitlines()]
     except (OSError, UnicodeDecodeError):
         raise InputError(f'{workers}: neither a number of workers nor a file of host names') from None
     hosts = [line for line in lines if line]

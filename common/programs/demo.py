@@ -9,6 +9,7 @@ one of them is a joint that not all data have, those are left out, and others jo
 `score` in 0..1, that confidence (1 for a regression network).
 """
 import os
+import re
 import sys
 from itertools import chain, islice
 from pathlib import Path
@@ -29,6 +30,9 @@ from common.programs import options
 os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
 
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v')
+# How the files begin that hold a video themselves: MP4 and QuickTime, AVI, Matroska, MPEG, ASF, FLV, Ogg.
+CONTAINERS = re.compile(rb'\x00...(?:ftyp|moov|mdat|wide|free|skip|pnot|uuid)|....mdat|RIFF....AVI |\x1aE\xdf\xa3|'
+                        rb'\x00\x00\x01[\xb3\xba]|G.{187}G|0&\xb2u\x8ef\xcf\x11|FLV\x01|OggS\x00', re.DOTALL)
 CODECS = {'.mp4': 'mp4v', '.avi': 'MJPG'}     # of the videos written
 PER_CONTEXT = 8                               # images at a time for each device
 UNSURE = 0.3                                  # joints with a lower score are drawn faintly
@@ -74,11 +78,22 @@ def read_folder(folder, box, size):
 def open_video(path):
     """An iterator over (number, RGB image) of a video's frames, and its frames per second.
 
-    InputError if there is not a single frame that can be decoded, or OpenCV cannot take the file's name.
+    InputError if there is not a single frame that can be decoded, or OpenCV cannot take the file's name. A file that
+    does not begin as a container of video does is none: FFmpeg would take a list of other files for a video of them.
     """
-    if not str(path).isprintable():           # a name that is not UTF-8 crashes it
+    try:
+        name = files.utf8_name(path)
+        with open(path, 'rb') as file:
+            head = file.read(192)
+    except UnicodeError:                      # a name that is not UTF-8 crashes it
+        name, head = '\n', b''
+    except OSError as error:
+        raise InputError(f'{path}: cannot be read ({error.strerror})') from None
+    if not name.isprintable():
         raise InputError(f'{str(path)!r}: give the video a name without unprintable characters')
-    video = cv2.VideoCapture(str(path))
+    if not CONTAINERS.match(head):
+        raise InputError(f'{path}: not a video that can be decoded ({", ".join(VIDEOS)})')
+    video = cv2.VideoCapture(name, cv2.CAP_FFMPEG)             # its other readers would take the file's neighbours
     rate = video.get(cv2.CAP_PROP_FPS)
     frames = enumerate(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for _, frame in iter(video.read, (False, None)))
     first = next(frames, None)
