@@ -2,10 +2,13 @@
 import fcntl
 import json
 import os
+import re
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from common.errors import InputError, StorageError
+
+TEMPORARY = re.compile(r'\..+\.\d+(\.\w+)?')
 
 
 def make_folder(path):
@@ -87,7 +90,8 @@ def replacing(path):
 def locked(place):
     """Keep other processes from writing to a folder, or a file, too; InputError where one is at it.
 
-    The lock ends with the process; its empty file stays.
+    The lock ends with the process; its empty file stays. What a process that was killed in `replacing` left in the folder
+    is removed: with the lock, nobody else is writing there.
     """
     place = Path(place)
     path = place / '.lock' if place.is_dir() else place.with_name(f'.{place.name}.lock')
@@ -102,7 +106,17 @@ def locked(place):
             raise InputError(f'{place}: another process is writing there; wait for it, or use another --out') from None
         except OSError:                       # a file system without locks
             pass
+        else:
+            _remove_temporaries(place)
         yield
+
+
+def _remove_temporaries(folder):
+    """Remove files with the temporary names that `replacing` gives, `.stem.PROCESS.suffix`."""
+    for path in folder.glob('.*.*') if folder.is_dir() else ():
+        if TEMPORARY.fullmatch(path.name):
+            with suppress(OSError):
+                path.unlink()
 
 
 def write_text(path, text):

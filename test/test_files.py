@@ -1,14 +1,18 @@
 """Files are replaced whole or not at all, and what cannot be read or written is named."""
 import ast
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from runs import full_disk
 
 from common.errors import InputError
 from common.files import check_outputs, locked, make_folder, read_json, replacing, write_json, write_text
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def fails(function, *arguments):
@@ -215,3 +219,15 @@ def test_malformed_json_is_named(tmp_path, content, told):
 def test_a_file_that_cannot_be_read_is_named(tmp_path, name, told):
     message = fails(read_json, tmp_path / name)
     assert message.startswith(f'{tmp_path / name}: cannot be read (') and told in message
+
+
+def test_what_a_killed_process_left_is_removed_under_the_lock(tmp_path):
+    """kill -9 within a save: the temporary file stays until the folder is next locked; other files stay for ever."""
+    code = ('import os, signal; from common import files\n'
+            f'with files.replacing("{tmp_path}/last.state") as temporary:\n'
+            '    temporary.write_bytes(bytes(1000)); os.kill(os.getpid(), signal.SIGKILL)')
+    assert subprocess.run([sys.executable, '-c', code], cwd=ROOT).returncode == -signal.SIGKILL
+    (tmp_path / '.hidden.file').touch()
+    assert len(list(tmp_path.iterdir())) == 2
+    with locked(tmp_path):
+        assert {path.name for path in tmp_path.iterdir()} == {'.hidden.file', '.lock'}

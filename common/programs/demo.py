@@ -290,7 +290,8 @@ def main(dataset, argv=None):
 
     def pictures():
         for pose in tqdm(find_poses(cfg, net, images, box, contexts), desc='demo', unit=' images', leave=False):
-            records.append({'image': pose.label, 'joints': record(pose, person.joints)})
+            if args.json:
+                records.append({'image': pose.label, 'joints': record(pose, person.joints)})
             if args.heatmaps:
                 visualise.save(args.heatmaps, draw_heatmaps(cfg, pose))
             yield pose.label, draw(pose, person)
@@ -302,6 +303,6 @@ def main(dataset, argv=None):
             for name, picture in pictures():
                 visualise.save(picture_name(out, name) if given == 'folder' else out, picture)
     finally:                                  # of an interrupted folder, too, what is known
-        if args.json and records:
+        if records:
             files.write_json(args.json, records)
 
