@@ -180,8 +180,8 @@ def stop(parts):
 def _outcome(silent):
     if not silent:
         return 'all are stopped'
-    return (f'all are stopped, but what runs on {" and ".join(silent)} may not be: it ends by itself after '
-            f'{SILENCE} s without a word from here')
+    return (f'all are stopped but for what runs on {" and ".join(silent)}, which ends by itself after {SILENCE} s '
+            'without a word from here')
 
 
 def main(argv=None):
