@@ -15,6 +15,7 @@ from common.nets import bfloat16, pose_net
 from common.runtime import Devices
 from common.train import phases
 from common.weights import checkpoint
+from pose_mpii import test
 from pose_mpii import train
 
 
@@ -27,7 +28,8 @@ def test_i1_trains_its_h1_first_and_leaves_what_a_user_looks_for(tiny_data, tmp_
                         'predictions.jpg', 'tensorboard'}
     assert 'paper     -     -     -     -     -     -     -  87.3 |  87.3  29.3  58.3' in output
     result = json.loads((folder(tmp_path, 'i1') / 'test.json').read_text())
-    assert result.keys() == {'PCKh@0.5', 'PCKh@0.1', 'AUC', 'joints', 'curve', 'decodings', *results.PROVENANCE}
+    assert result.keys() == {'PCKh@0.5', 'PCKh@0.1', 'AUC', 'joints', 'curve', 'decodings', 'annotations',
+                             *results.PROVENANCE}
     line = json.loads((folder(tmp_path, 'i1') / 'log.jsonl').read_text())
     assert line['AUC'] == pytest.approx(result['AUC'])                         # best.params is the network that scored
 
@@ -102,7 +104,7 @@ def test_a_run_is_not_resumed_on_other_annotations_under_the_same_name(tiny_data
     assert (folder(tmp_path, 'r1') / 'last.state').read_bytes() == before
 
 
-def test_other_annotations_are_no_start_and_no_validation_split(tiny_data, tmp_path):
+def test_other_annotations_are_no_start_and_no_validation_split(tiny_data, tmp_path, capsys):
     data = shutil.copytree(tiny_data, tmp_path / tiny_data.name)
     run('h1', data, tmp_path, '--set', 'train.epochs=1')
     path = data / 'annot' / 'train.json'
@@ -117,6 +119,11 @@ def test_other_annotations_are_no_start_and_no_validation_split(tiny_data, tmp_p
     valid.write_text(json.dumps(people))
     with pytest.raises(InputError, match='whose annotations of valid were not those of now'):
         run('h1', data, tmp_path, '--set', 'train.epochs=2', '--resume')
+    tested = ['--cfg', str(folder(tmp_path, 'h1') / 'config.yaml'), '--params', str(folder(tmp_path, 'h1') / 'best.params')]
+    capsys.readouterr()
+    for source, warned in ((data, True), (tiny_data, False)):
+        test.main([*tested, '--data', str(source)])
+        assert ('its valid holds other annotations than when' in capsys.readouterr().err) == warned
 
 
 def test_nobody_to_validate_on_is_trained_on(tiny_data, tmp_path):

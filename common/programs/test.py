@@ -1,7 +1,10 @@
 """Testing a trained network by every decoding."""
+import sys
+from pathlib import Path
 from typing import NamedTuple, Optional
 
 from common import files, provenance, results, runtime, skeleton
+from common.data import annotations
 from common.data.loader import ordered_loader
 from common.dataset import Source
 from common.errors import InputError
@@ -38,6 +41,8 @@ def test(dataset, cfg, params, source, contexts, outputs=Outputs()):
     people = dataset.people(source, cfg.input.size)
     if people.truth is None and (outputs.json or not (outputs.save or outputs.picture)):
         raise InputError(f'--split {source.split}: has no ground truth to score; --save writes the predictions')
+    digest = annotations.digest(people.samples)
+    warn_of_other_people(params, source, digest)
     net = inference.load_network(cfg, params, contexts)
     joints, scores, found = predict_and_score(dataset, cfg, net, people, contexts, 'test')
     chosen = joints[cfg.test.decode]
@@ -50,10 +55,23 @@ def test(dataset, cfg, params, source, contexts, outputs=Outputs()):
         print(dataset.table(found[cfg.test.decode], printed))
         print(results.by_decoding(found, dataset.metrics))
     if found and outputs.json:
-        files.write_json(outputs.json, {**found[cfg.test.decode], 'decodings': found, **people.about,
+        files.write_json(outputs.json, {**found[cfg.test.decode], 'decodings': found, 'annotations': digest,
+                                        **people.about,
                                         **provenance.of_test(cfg, source.data, source.split)})
     if outputs.picture:
         visualise.save(outputs.picture, visualise.predictions(people.samples, chosen, skeleton.of(cfg)))
+
+
+def warn_of_other_people(params, source, digest):
+    """A warning where the network was chosen by another split of this name than the one that is tested now."""
+    about = Path(params).with_name('run.json')
+    if about.exists():
+        run = files.read_object(about)
+        chosen_by = run.get('annotations')
+        if isinstance(chosen_by, dict) and run.get('data') == provenance.data_name(source.data) and \
+                source.split == run.get('valid') and chosen_by.get('valid') != digest:
+            print(f'warning: {source.data}: its {source.split} holds other annotations than when {params} was trained',
+                  file=sys.stderr)
 
 
 def main(dataset, argv=None):

@@ -119,7 +119,7 @@ def _train_one(cfg, phase, prepare, start, job):
     folder, devices = files.make_folder(run_folder(job.out, cfg)), job.devices
     about = {'experiment': cfg.name, 'data': provenance.data_name(job.data), 'commit': provenance.commit(),
              'seed': cfg.train.seed, 'devices': [str(context) for context in devices.contexts],
-             'workers': devices.workers, 'kvstore': devices.name}
+             'workers': devices.workers, 'kvstore': devices.name, 'valid': cfg.data.valid}
     with files.locked(folder) if devices.rank == 0 else nullcontext():
         runtime.seed_everything(cfg.train.seed)
         gc.collect()                          # the last phase's network is in reference cycles, and its memory large
