@@ -58,7 +58,7 @@ def test_i1_trains_its_h1_first_and_leaves_what_a_user_looks_for(trained):
     assert 'paper  67.8  88.2  74.8  63.9  74.0' in printed and 'paper  66.3  88.4  74.6  62.9  72.1' in printed
     assert all(f'{method:>10}: AP ' in printed for method in decode.HEATMAP_DECODINGS)
     result = json.loads((folder / 'test.json').read_text())
-    assert result.keys() == {*COLUMNS, 'decodings', 'boxes', *results.PROVENANCE}
+    assert result.keys() == {*COLUMNS, 'decodings', 'annotations', 'boxes', *results.PROVENANCE}
     assert set(result['decodings']) == set(decode.HEATMAP_DECODINGS)
     assert {key: result[key] for key in COLUMNS} == result['decodings']['integral']
     assert (result['split'], result['boxes'], result['data']) == ('val2017', 'annotated boxes', 'tiny_coco')
