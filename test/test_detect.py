@@ -255,3 +255,10 @@ def test_parameters_in_the_projects_folder_are_not_fetched(tmp_path, monkeypatch
     path.write_bytes(b'others')
     with pytest.raises(InputError, match=f'{path}: damaged, its SHA-1 does not begin with '):
         store.fetch('xception', '--pretrained FILE')
+    (tmp_path / 'xception-00000000.params').touch()           # another one, of which nobody asks
+    path.write_bytes(b'parameters')
+    assert store.fetch('xception', '--pretrained FILE') == path
+    path.rename(tmp_path / 'resnet18_v1b-01234567.params')
+    for place in ('imagenet', str(tmp_path)):
+        with pytest.raises(InputError, match='resnet18_v1b-01234567.params: damaged'):
+            store.pretrained(place, 'resnet18')

@@ -271,9 +271,10 @@ def test_an_export_of_another_network(i1, exported, override, message):
         inference.load_network(cfg, exported / 'i1.onnx', CPU)
 
 
-def test_an_export_of_other_joints(i1, exported):
+def test_an_export_of_other_joints(root, exported):
+    cfg = config.load(root / 'experiments/cpu/coco/table8/i1.yaml', [TINY])
     with pytest.raises(InputError, match='i1.onnx: exported with joints 16; .* has 17'):
-        inference.load_network(i1, exported / 'i1.onnx', CPU)
+        inference.load_network(cfg, exported / 'i1.onnx', CPU)
 
 
 def foreign(path, **options):
@@ -307,7 +308,7 @@ def test_files_that_are_no_exports(i1, exported, tmp_path):
 
 
 def graph_of(*nodes, constants=()):
-    """The bytes of a model from images, 1 x 4 floats, to joints."""
+    """A model from images, 1 x 4 floats, to joints."""
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     ends = [helper.make_tensor_value_info(name, kind, shape) for name, shape in (('images', [1, 4]), ('joints', None))]
     graph = helper.make_graph(list(nodes), 'x', ends[:1], ends[1:], list(constants))
@@ -416,7 +417,6 @@ def test_without_the_packages(i1, exported, tmp_path, monkeypatch, capsys):
     monkeypatch.undo()
     monkeypatch.setattr(graph, 'onnx', None)
     with pytest.raises(InputError, match='packages onnx and onnxruntime: pip install'):
-        inference.load_network(i1, exported / 'i1.onnx', CPU)
         inference.load_network(i1, exported / 'i1.onnx', CPU)
     monkeypatch.setattr(onnx_graph, 'onnx', None)
     with pytest.raises(SystemExit) as ended:

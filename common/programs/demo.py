@@ -93,7 +93,7 @@ def open_video(path):
         raise InputError(f'{str(path)!r}: give the video a name without unprintable characters')
     if not CONTAINERS.match(head):
         raise InputError(f'{path}: not a video that can be decoded ({", ".join(VIDEOS)})')
-    video = cv2.VideoCapture(name, cv2.CAP_FFMPEG)             # its other readers would take the file's neighbours
+    video = cv2.VideoCapture(name)
     rate = video.get(cv2.CAP_PROP_FPS)
     frames = enumerate(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for _, frame in iter(video.read, (False, None)))
     first = next(frames, None)
@@ -203,11 +203,12 @@ def write_video(path, rate, frames):
         for count, frame in enumerate(frames, 1):
             if not writer.isOpened():
                 codec = cv2.VideoWriter_fourcc(*CODECS[path.suffix.lower()])
-                if not writer.open(str(temporary), codec, rate, frame.shape[1::-1]):
+                if not writer.open(files.utf8_name(temporary), codec, rate, frame.shape[1::-1]):
                     raise InputError(f'{path}: cannot be written; this OpenCV has no encoder for {path.suffix}')
             writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         writer.release()
-        if cv2.VideoCapture(str(temporary)).get(cv2.CAP_PROP_FRAME_COUNT) != count:           # it reports no errors
+        written = cv2.VideoCapture(files.utf8_name(temporary)).get(cv2.CAP_PROP_FRAME_COUNT)
+        if written != count:                  # it reports no errors
             raise InputError(f'{path}: cannot be written (is the disk full?); any earlier version is unchanged')
 
 

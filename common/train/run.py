@@ -32,8 +32,8 @@ class Run:
         self._cfg, self._loader, self._folder, self._devices = cfg, loader, Path(folder), devices
         self.history, self._begun, self.meter = [], None, None
         if (self._folder / STATE).exists():
-            self.history, begun = checkpoint.load_state(self._folder / STATE, net, trainer,
-                                                              devices.contexts, ('score',))
+            self.history, begun = checkpoint.load_state(self._folder / STATE, net, trainer, devices.contexts,
+                                                        ('score',))
             self._begun = begun if devices.workers == 1 else None     # several workers start the epoch anew
         self.schedule = Schedule(cfg.train, self.history)
         if devices.workers > 1:

@@ -126,7 +126,7 @@ def _progress(path, text, needed):
 
 
 def _is_begun(epoch):
-    """Whether it is what `trainer.Meter` keeps of an epoch."""
+    """Whether it is what a `Meter` keeps of an epoch."""
     return (checks.is_object(epoch, ('steps', 'images'), checks.is_count)
             and checks.is_count(epoch.get('skipped', 0))
             and checks.is_list(epoch.get('sums'), checks.is_finite, 2))

@@ -28,15 +28,15 @@ def pretrained(place, backbone):
 
 
 def _in_folder(folder, name):
-    """The first file of a network's parameters in a folder, by its name, or None.
+    """The first file of a network's parameters in a folder, by its name, or None; InputError as `_checked`."""
+    return next(map(_checked, sorted(folder.glob(f'{name}-*.params'))), None)
 
-    Where the name ends in eight digits of the file's SHA-1, as GluonCV's do, InputError unless they are those.
-    """
-    path = next(iter(sorted(folder.glob(f'{name}-*.params'))), None)
-    begin = path and path.stem[len(name) + 1:]
-    if path and re.fullmatch('[0-9a-f]{8}', begin):
-        if not hashlib.sha1(files.read_bytes(path)).hexdigest().startswith(begin):
-            raise InputError(f'{path}: damaged, its SHA-1 does not begin with {begin}; fetch it again, or remove it')
+
+def _checked(path):
+    """The path; InputError where its name ends in eight digits, as GluonCV's do, that do not begin the file's SHA-1."""
+    digits = re.search('-([0-9a-f]{8})$', path.stem)
+    if digits and not hashlib.sha1(files.read_bytes(path)).hexdigest().startswith(digits[1]):
+        raise InputError(f'{path}: damaged, its SHA-1 does not begin with {digits[1]}; fetch it again, or remove it')
     return path
 
 
@@ -52,9 +52,8 @@ def fetch(name, option):
         file = f'{name}-{short_hash(name)}.params'
     except ValueError:
         raise InputError(f'{name}: GluonCV has no parameters of it; {option} takes others') from None
-    path = _in_folder(MODELS, file[:-len('.params')].rpartition('-')[0])
-    if path and path.name == file:
-        return path
+    if (MODELS / file).exists():
+        return _checked(MODELS / file)
     try:
         return get_model_file(name)
     except Exception as error:                # the network's many ways to fail
