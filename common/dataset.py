@@ -35,7 +35,7 @@ class Dataset:
     decides: str                              # that of them by which epochs are compared, higher is better
     scored: bool = False                      # whether `score` and `save` need the joints' scores
     reference: str = ''                       # what the paper's figures are of
-    paper: dict = {}                          # {a table's cell, such as 'table2/i1': the paper's figures, by `metrics`}
+    paper: dict = {}                          # {a table's entry, such as 'table2/i1': the paper's figures, by `metrics`}
     released: Optional[str] = None            # .params of a trained network, its .yaml beside it
 
     def samples(self, source, size) -> list:
@@ -56,8 +56,9 @@ class Dataset:
 
     def table(self, result, paper=None) -> str:
         """A result as text, with the paper's figures in a second row."""
-        return '\n'.join(f'{metric:>10}: {result[metric]:.1f}' + f' (paper: {printed:.1f})' * bool(paper)
-                         for metric, printed in zip(self.metrics, paper or self.metrics))
+        rows = {'ours': [result[metric] for metric in self.metrics], **({'paper': paper} if paper else {})}
+        return '\n'.join(f'{name:>5} ' + ', '.join(f'{metric} {value:.1f}' for metric, value in zip(self.metrics, row))
+                         for name, row in rows.items())
 
     def save(self, path, people, joints, scores):
         """Write predictions, as of `score`, to a file."""

@@ -1,4 +1,4 @@
-"""The one exception for everything a user can get wrong, and the one for being asked to end."""
+"""The exception for everything a user can get wrong, one kind of it, and the one for being asked to end."""
 
 
 class InputError(Exception):
@@ -7,6 +7,10 @@ class InputError(Exception):
     The message is one line: it names the file, key or value and says what would be right. Programs print it
     without a traceback and exit with code 2 (`common.programs.cli.run`).
     """
+
+
+class StorageError(InputError):
+    """A file cannot be read now: it is not there, or the disk or network that it is on fails."""
 
 
 class Terminated(Exception):

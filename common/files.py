@@ -2,25 +2,36 @@
 import fcntl
 import json
 import os
+import re
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from common.errors import InputError
+from common.errors import InputError, StorageError
+
+TEMPORARY = re.compile(r'\..+\.\d+(\.\w+)?')
 
 
 def make_folder(path):
     """Create a folder and its parents; InputError where that is not possible. Returns a `Path`."""
     path = Path(path)
     try:
-        str(path).encode()                    # MXNet takes no others
+        utf8_name(os.path.realpath(path))     # MXNet takes no others
         path.mkdir(parents=True, exist_ok=True)
-    except UnicodeEncodeError:
+    except UnicodeError:
         raise InputError(f'{path}: the name of this folder is not UTF-8') from None
     except OSError as error:
         raise InputError(f'{path}: cannot create this folder ({error.strerror})') from None
     if not os.access(path, os.W_OK):
         raise InputError(f'{path}: this folder is not writable')
     return path
+
+
+def utf8_name(path):
+    """The name of a path for a library that takes UTF-8 in every locale; UnicodeError if it is not in UTF-8.
+
+    In another locale than UTF-8's, Python has decoded the same bytes to other characters.
+    """
+    return os.fsencode(path).decode()
 
 
 def check_outputs(outputs, inputs=()):
@@ -79,12 +90,13 @@ def replacing(path):
 def locked(place):
     """Keep other processes from writing to a folder, or a file, too; InputError where one is at it.
 
-    The lock ends with the process; its empty file stays.
+    The lock ends with the process; its empty file stays. What a process that was killed in `replacing` left in the folder
+    is removed: with the lock, nobody else is writing there.
     """
     place = Path(place)
     path = place / '.lock' if place.is_dir() else place.with_name(f'.{place.name}.lock')
     try:
-        file = open(path, 'w')
+        file = open(path, 'wb')
     except OSError as error:
         raise InputError(f'{path}: cannot be written ({error.strerror})') from None
     with file:
@@ -94,13 +106,23 @@ def locked(place):
             raise InputError(f'{place}: another process is writing there; wait for it, or use another --out') from None
         except OSError:                       # a file system without locks
             pass
+        else:
+            _remove_temporaries(place)
         yield
+
+
+def _remove_temporaries(folder):
+    """Remove files with the temporary names that `replacing` gives, `.stem.PROCESS.suffix`."""
+    for path in folder.glob('.*.*') if folder.is_dir() else ():
+        if TEMPORARY.fullmatch(path.name):
+            with suppress(OSError):
+                path.unlink()
 
 
 def write_text(path, text):
     """Write `text` to `path` (see `replacing`)."""
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding='utf-8')
 
 
 def write_json(path, value):
@@ -109,12 +131,14 @@ def write_json(path, value):
 
 
 def read_bytes(path):
-    """What a file holds; InputError naming it where it cannot be read."""
+    """What a file holds; StorageError naming it where it cannot be read."""
     try:
         with open(path, 'rb') as file:
             return file.read()
     except OSError as error:
-        raise InputError(f'{path}: cannot be read ({error.strerror})') from None
+        raise StorageError(f'{path}: cannot be read ({error.strerror})') from None
+    except UnicodeEncodeError:
+        raise InputError(f'{path}: cannot be read (this locale has no such name; set LC_ALL to one of UTF-8)') from None
 
 
 def read_json(path):

@@ -101,15 +101,15 @@ class Section:
     def title(self):
         return f'## experiments/{self.family}' + (f' on {self.data}' if self.data else '') + '\n'
 
-    def configuration(self, cell):
-        """The configuration of a cell such as 'table3/a/h1', None where the family has no such experiment."""
-        path = EXPERIMENTS / self.family / f'{cell}.yaml'
+    def configuration(self, entry):
+        """The configuration of an entry such as 'table3/a/h1', None where the family has no such experiment."""
+        path = EXPERIMENTS / self.family / f'{entry}.yaml'
         return _load(path) if path.exists() else None
 
-    def results(self, cell):
-        """All the results of a cell: of its seeds, and on every split."""
-        cfg = self.configuration(cell)
-        return self._found.get(cfg.name if cfg else f'{self.family}/{cell}', [])
+    def results(self, entry):
+        """All the results of an entry: of its seeds, and on every split."""
+        cfg = self.configuration(entry)
+        return self._found.get(cfg.name if cfg else f'{self.family}/{entry}', [])
 
     def methods(self, table, known=()):
         """The methods that a table such as 'table2' has in this family: those of `known` in their order, then others.
@@ -122,9 +122,9 @@ class Section:
         here = list(dict.fromkeys(files + found))
         return [method for method in known if method in here] + [method for method in here if method not in known]
 
-    def seeds(self, cell, split=None):
-        """The results of a cell on a split, one a seed; None: those that its training chose its network by."""
-        return _on(self.results(cell), split)
+    def seeds(self, entry, split=None):
+        """The results of an entry on a split, one a seed; None: those that its training chose its network by."""
+        return _on(self.results(entry), split)
 
     def runs(self):
         """{name below the family, such as 'table2/h1' or 'study/h1_more': the results of its seeds}, in that order."""
@@ -159,19 +159,19 @@ def sections(found, data_set, section=Section):
     section: the class to make. The paper's family, which bears the data set's name, is there even without results.
     """
     families = sorted({(_family(name), data) for data, names in found.items() for name, results in names.items()
-                       if cell(name) and any(one['config']['data']['set'] == data_set for one in results)})
+                       if entry(name) and any(one['config']['data']['set'] == data_set for one in results)})
     papers = [pair for pair in families if pair[0] == data_set] or [(data_set, '')]
     return [section(family, data, found.get(data, {})) for family, data in dict.fromkeys(papers + families)]
 
 
-def cell(name):
-    """Which cell of which table an experiment is: the name 'cpu/mpii/table2/h1' -> 'table2/h1'; '' if it is none."""
+def entry(name):
+    """Which entry of which table an experiment is: the name 'cpu/mpii/table2/h1' -> 'table2/h1'; '' if it is none."""
     return name[name.rfind('table'):] if 'table' in name else ''
 
 
 @lru_cache(maxsize=None)
 def _load(path):
-    return config.load(path)                  # every cell asks for it, and YAML is slow to read
+    return config.load(path)                  # every entry asks for it, and YAML is slow to read
 
 
 def _family(name):

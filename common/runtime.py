@@ -20,8 +20,9 @@ def available_cores():
 
 def _siblings(cpu):
     """A name for the physical core of a logical CPU: the list of hyper-threads on it."""
+    path = Path(f'/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list')
     try:
-        return Path(f'/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list').read_text().strip()
+        return path.read_text(encoding='utf-8').strip()
     except OSError:
         return str(cpu)
 
@@ -30,11 +31,11 @@ def _cgroup_cpus(root='/sys/fs/cgroup'):
     """CPUs that the control group grants (version 2, then version 1), infinity where there is no limit."""
     root = Path(root)
     try:
-        quota, period = (root / 'cpu.max').read_text().split()
+        quota, period = (root / 'cpu.max').read_text(encoding='utf-8').split()
     except (OSError, ValueError):
         try:
-            quota = (root / 'cpu/cpu.cfs_quota_us').read_text().strip()
-            period = (root / 'cpu/cpu.cfs_period_us').read_text().strip()
+            quota = (root / 'cpu/cpu.cfs_quota_us').read_text(encoding='utf-8').strip()
+            period = (root / 'cpu/cpu.cfs_period_us').read_text(encoding='utf-8').strip()
         except OSError:
             return 1e9
     return 1e9 if quota in ('max', '-1') else int(quota) / int(period)

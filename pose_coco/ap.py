@@ -40,11 +40,11 @@ def _index(images, annotations):
 
 def format_table(result, paper=None):
     """A result of `average_precision` as the columns of Table 8; `paper`: a second row, five figures."""
-    rows = [['', *COLUMNS], ['ours', *map(_cell, result.values())]]
+    rows = [['', *COLUMNS], ['ours', *map(_shown, result.values())]]
     if paper:
-        rows.append(['paper', *map(_cell, paper)])
-    return '\n'.join(' '.join(f'{cell:>5}' for cell in row) for row in rows)
+        rows.append(['paper', *map(_shown, paper)])
+    return '\n'.join(' '.join(f'{text:>5}' for text in row) for row in rows)
 
 
-def _cell(value):
+def _shown(value):
     return '-' if value is None else f'{value:.1f}'

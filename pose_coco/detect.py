@@ -158,7 +158,7 @@ def write_detections(net, records, contexts, threshold, out, about):
     found = read_partial(partial, about)
     bar = tqdm(total=len(records), initial=len(found), desc='detect', unit=' images', mininterval=1, dynamic_ncols=True)
     try:
-        with bar, open(partial, 'a') as file:
+        with bar, open(partial, 'a', encoding='utf-8') as file:
             for people in detect(net, records[len(found):], contexts, threshold):
                 found.append(people)
                 file.write(json.dumps(people) + '\n')

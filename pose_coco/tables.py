@@ -26,20 +26,20 @@ def write(found):
 def table8(section):
     rows = []
     for name, (backbone, *figures) in paper.TABLE8.items():
-        method = name.rpartition('/')[2].upper() if results.cell(name) else ''
+        method = name.rpartition('/')[2].upper() if results.entry(name) else ''
         rows.append([f'{method}, paper' if method else name, backbone, 'test-dev', *(f'{v:.1f}' for v in figures)])
         if method:
             rows += _ours(section, name, method)
     return '### Table 8: COCO\n\n' + markdown(['', 'backbone', 'tested on', *COLUMNS], rows)
 
 
-def _ours(section, cell, method):
-    """Rows for each split and source of boxes a cell was tested on, by its own decoding and the local integral."""
-    cfg = section.configuration(cell)
+def _ours(section, entry, method):
+    """Rows for each split and source of boxes an entry was tested on, by its own decoding and the local integral."""
+    cfg = section.configuration(entry)
     if not cfg:
         return []
     tests = {}
-    for result in section.results(cell):
+    for result in section.results(entry):
         tests.setdefault((result['split'], result['boxes']), []).append(result)
     rows = []
     for (split, boxes), seeds in tests.items():

@@ -27,14 +27,14 @@ from scipy.optimize import brentq
 
 from common import grid
 from common.data.crop import crop_matrix, transform_points
+from common.dataset import Source
 from common.errors import InputError
 from common.files import check_outputs, read_json, replacing, write_json
 from common.guard.checks import check_records, is_number
 from common.predict import visualise
 from common.programs.cli import run
 from common.results import markdown
-from pose_mpii.dataset import load_samples, load_truth
-from pose_mpii.layout import split_files
+from pose_mpii.dataset import MPII, load_samples, load_truth
 from pose_mpii.paper import SCORES
 from pose_mpii.pckh import METRICS, pckh
 
@@ -226,7 +226,7 @@ def main(argv=None):
     if arguments.picture:
         visualise.check_suffix(arguments.picture)
     check_outputs([arguments.json, arguments.picture],
-                  [*split_files(arguments.data, arguments.split), arguments.measured])
+                  [*MPII.files(Source(arguments.data, arguments.split)), arguments.measured])
     measured = read_measured(arguments.measured) if arguments.measured else ()
     people = load(arguments.data, arguments.split)
     lines = [explain(people, pair) for pair in pairs()]

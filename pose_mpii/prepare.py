@@ -38,7 +38,7 @@ from pose_mpii.release import read_release
 
 def validation_people():
     """(image, index) of the people of the validation split, in its order."""
-    with open(Path(__file__).with_name('valid_list.csv'), newline='') as file:
+    with open(Path(__file__).with_name('valid_list.csv'), newline='', encoding='utf-8') as file:
         return [(row['image'], int(row['person'])) for row in csv.DictReader(file)]
 
 

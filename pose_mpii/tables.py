@@ -14,7 +14,7 @@ from pose_mpii.pckh import ALPHAS, GROUPS, METRICS
 
 TABLE2 = ('h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar')
 FIGURE3 = ('h1', 'r1', 'istar', 'i1')
-GRIDS = {                                     # title, folders (columns) with their headings, methods (rows)
+SETTINGS = {                                     # title, folders (columns) with their headings, methods (rows)
     'table3': ('Table 3: resolution of the image and of the heat maps',
                {letter: f'({letter})' for letter in 'abcd'}, ('h1', 'i1')),
     'table4': ('Table 4: capacity of the network',
@@ -58,27 +58,27 @@ BESIDE = {
 class Section(results.Section):
     """One family of experiments on one data set in the MPII layout."""
 
-    def score(self, cell, decoding=None):
-        """'PCKh@0.5 / PCKh@0.1 / AUC' of a cell by a decoding, or by the experiment's own."""
-        seeds = self.seeds(cell)
-        if not seeds and not self.configuration(cell):
+    def score(self, entry, decoding=None):
+        """'PCKh@0.5 / PCKh@0.1 / AUC' of an entry by a decoding, or by the experiment's own."""
+        seeds = self.seeds(entry)
+        if not seeds and not self.configuration(entry):
             return '-'
         return _scores(seeds if decoding is None else [seed['decodings'].get(decoding) for seed in seeds])
 
-    def last_score(self, cell):
+    def last_score(self, entry):
         """The same of the last epoch, by the experiment's own decoding, '-' for a result that no training wrote."""
-        logs = [seed['path'].with_name(results.TRAINING) for seed in self.seeds(cell)]
+        logs = [seed['path'].with_name(results.TRAINING) for seed in self.seeds(entry)]
         return _scores([_read(log, 'last') if log.exists() else None for log in logs])
 
-    def size(self, cell):
-        """'128 px, 16 x 16': the width of a cell's images, and of its heat maps."""
-        cfg = self.configuration(cell)
+    def size(self, entry):
+        """'128 px, 16 x 16': the width of an entry's images, and of its heat maps."""
+        cfg = self.configuration(entry)
         width, height = (side * 2 ** cfg.network.deconvolutions // 32 for side in cfg.input.size)
         return f'{cfg.input.size[0]} px, {width} x {height}'
 
-    def complexity(self, cell):
+    def complexity(self, entry):
         """(billions of multiply-accumulates, millions of parameters) as counted, as text."""
-        count = _count(self.configuration(cell).path)
+        count = _count(self.configuration(entry).path)
         return f'{count["multiply_accumulates"] / 1e9:.1f}G', f'{count["parameters"] / 1e6:.0f}M'
 
 
@@ -111,9 +111,9 @@ def table2(section):
     """A row for each method in the family's folder, or with results; '-' for the paper where it has none such."""
     rows = []
     for method in section.methods('table2', TABLE2):
-        cell = f'table2/{method}'
-        rows.append([paper.NAMES.get(method, method), section.score(cell), section.last_score(cell),
-                     section.score(cell, 'local'), _triple(paper.SCORES[cell]) if cell in paper.SCORES else '-'])
+        entry = f'table2/{method}'
+        rows.append([paper.NAMES.get(method, method), section.score(entry), section.last_score(entry),
+                     section.score(entry, 'local'), _triple(paper.SCORES[entry]) if entry in paper.SCORES else '-'])
     header = ['', 'ours', 'ours, last epoch', 'ours, local integral', 'paper']
     return '### Table 2: methods\n\n' + markdown(header, rows)
 
@@ -143,20 +143,20 @@ def studied(section, key, title, table, older=False):
     return parts and f'### {title}\n\n' + '\n'.join(parts)
 
 
-def grid(section, table):
+def settings_table(section, table):
     """Tables 3, 4 and 5; None where the family has none of their experiments."""
-    title, columns, methods = GRIDS[table]
+    title, columns, methods = SETTINGS[table]
     columns = {key: heading for key, heading in columns.items() if section.configuration(f'{table}/{key}/i1')}
     if not columns:
         return None
     rows = []
     for method in methods:
-        cells = [f'{table}/{column}/{method}' for column in columns]
+        entries = [f'{table}/{column}/{method}' for column in columns]
         name = paper.NAMES[method]
-        rows.append([name, *map(section.score, cells)])
+        rows.append([name, *map(section.score, entries)])
         if method != 'r1':                    # it has no heat maps
-            rows.append([f'{name}, local integral', *(section.score(cell, 'local') for cell in cells)])
-        rows.append([f'{name}, paper', *(_triple(paper.SCORES[cell]) for cell in cells)])
+            rows.append([f'{name}, local integral', *(section.score(entry, 'local') for entry in entries)])
+        rows.append([f'{name}, paper', *(_triple(paper.SCORES[entry]) for entry in entries)])
     rows = [row for row in rows if set(row[1:]) != {'-'}]
     rows.append(['images, heat maps', *(section.size(f'{table}/{column}/i1') for column in columns)])
     for row, name in zip(zip(*(section.complexity(f'{table}/{column}/i1') for column in columns)),
@@ -229,10 +229,10 @@ def write(found, out, data):
 
 
 def _write(section, out, data):
-    parts = [section.title, table2(section), *(grid(section, table) for table in GRIDS),
+    parts = [section.title, table2(section), *(settings_table(section, table) for table in SETTINGS),
              by_decoding(section),
              studied(section, 'local', 'The integral by its window and beta', decodings.local_table),
-             studied(section, 'modes', 'Decodings where nine tenths of a normalised map lie in 5 x 5 cells (one mode) '
+             studied(section, 'modes', 'Decodings where nine tenths of a normalised map lie in 5 x 5 entries (one mode) '
                      'and elsewhere (several)', decodings.modes_table, older=True)]
     if section.configuration('table6/i1'):
         parts += [table6(section), table7(section)]

@@ -5,7 +5,13 @@
 What a training writes is in OUT, from which an interrupted one goes on; its configuration, log and scores are copied to
 RESULTS/<experiment>, those of another seed than the file's to RESULTS/seed<N>/<experiment>. Experiments that are there
 already are left out, but for an error where they are of other data or another configuration; one that fails does not
-keep the next ones from running.
+keep the next ones from running. A second call goes on where the first one stopped.
+
+    sh scripts/run_experiments.sh --data DIR --results MINE --seeds 0,1,2 experiments/cpu/mpii/table2/[hri]1.yaml
+    sh scripts/paper_tables.sh --results MINE --out MINE
+
+On a CPU several calls, each on a core of its own (OMP_NUM_THREADS=1 taskset -c 0 sh ...) and with other networks to
+start from, get more done than one on all cores.
 """
 import importlib
 import sys
@@ -38,7 +44,7 @@ def train_and_keep(path, seed, args):
     train.main(['--cfg', str(path), '--data', args.data, '--out', str(args.out / part), '--resume',
                 *(option for value in overrides for option in ('--set', value))])
     for name in KEPT:
-        files.write_text(kept / name, (phases.run_folder(args.out / part, cfg) / name).read_text())
+        files.write_text(kept / name, (phases.run_folder(args.out / part, cfg) / name).read_text(encoding='utf-8'))
 
 
 def check_same(path, cfg, data):

@@ -57,4 +57,5 @@ if ! "$venv" -c 'import mxnet'; then
 wheel needs that CUDA's runtime libraries; MXNET_PACKAGE=mxnet==1.9.1 sh scripts/setup.sh takes the CPU's" >&2
     exit 2
 fi
-touch "$mark"
+touch "$mark" "$root/.venv/complete"           # every extra comes with the rest of the project, ...
+case $extra in test|benchmark) touch "$root/.venv/complete-export" ;; esac              # ... and these two with export

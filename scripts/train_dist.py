@@ -6,8 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import namedtuple
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,8 +21,15 @@ from common import config
 from common.errors import InputError
 from common.programs.cli import run
 from common.runtime import available_cores
+from common.train import supervisor
 
-SSH = ('ssh', '-tt', '-o', 'BatchMode=yes', '-o', 'ServerAliveInterval=10', '-o', 'ServerAliveCountMax=3')
+SSH = ('ssh', '-T', '-o', 'BatchMode=yes', '-o', 'ConnectTimeout=10', '-o', 'ServerAliveInterval=5',
+       '-o', 'ServerAliveCountMax=3')
+SILENCE = 30                                  # seconds after which a host that hears nothing from here ends its part
+
+RESUME = 'With --resume the training goes on from its last whole epoch'
+CHECK = ('They look for {places}: are these the addresses that the names should lead to, and does no firewall close '
+         'ports between them?')
 
 Part = namedtuple('Part', 'name host process')
 Part.__doc__ = """One process of the training: such as 'worker 1', the host it is on (None: this machine), its Popen."""
@@ -31,7 +40,7 @@ def read_hosts(workers):
     if workers.isdigit() and int(workers) > 0:
         return [None] * int(workers)
     try:
-        lines = [line.partition('#')[0].strip() for line in Path(workers).read_text().splitlines()]
+        lines = [line.partition('#')[0].strip() for line in Path(workers).read_text(encoding='utf-8').splitlines()]
     except (OSError, UnicodeDecodeError):
         raise InputError(f'{workers}: neither a number of workers nor a file of host names') from None
     hosts = [line for line in lines if line]
@@ -43,92 +52,175 @@ def read_hosts(workers):
     return hosts
 
 
-def address(host):
-    """This machine's address as a host sees it, and a free port."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, socket.socket() as listener:
-        listener.bind(('', 0))
-        if host is None:
-            return '127.0.0.1', listener.getsockname()[1]
+def addresses(hosts):
+    """The address for the scheduler, on this machine, and for each host the one that others reach it by.
+
+    They are those by which this machine and the host reach each other: the host's first interface may be another one.
+    A loopback address, such as Debian gives a machine's own name, is of no use to other hosts: it stands for this
+    machine.
+    """
+    ours, theirs = zip(*(_addresses(host) for host in hosts))
+    root = next((address for address in ours if not _loopback(address)), '127.0.0.1')
+    return root, [root if _loopback(address) else address for address in theirs]
+
+
+def _addresses(host):
+    """This machine's address as a host sees it, and the host's as this machine does."""
+    if host is None:
+        return '127.0.0.1', '127.0.0.1'
+    try:
+        settings = subprocess.run(['ssh', '-G', host], capture_output=True, text=True).stdout
+    except OSError:
+        raise InputError('ssh: needed for a file of hosts, and not installed') from None
+    settings = dict(line.partition(' ')[::2] for line in settings.splitlines())
+    name = settings.get('hostname', host.rpartition('@')[2])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:     # nothing is sent
         try:
-            probe.connect((host.rpartition('@')[2], 1))
+            probe.connect((name, 1))
         except OSError as error:
             raise InputError(f'{host}: cannot be reached ({error.strerror})') from None
-        return probe.getsockname()[0], listener.getsockname()[1]
+        return probe.getsockname()[0], probe.getpeername()[0]
 
 
-def start(name, host, command, environment):
-    """Start a command with variables added to its environment, here or on a host."""
+def _loopback(address):
+    return address.startswith('127.')
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(('', 0))
+        return listener.getsockname()[1]
+
+
+def start(name, host, command, environment, **pipes):
+    """Start a command with variables added to its environment: here, or on a host that ends it when we are silent."""
     if host is not None:
         variables = [f'{key}={value}' for key, value in environment.items()]
-        command = [*SSH, host, shlex.join(['cd', str(Path.cwd())]) + ' && ' + shlex.join(['env', *variables, *command])]
-        environment = {}
-    return Part(name, host, subprocess.Popen(command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
-                                             start_new_session=True, preexec_fn=_end_with_parent))
+        command = ['env', *variables, sys.executable, supervisor.__file__, str(SILENCE), *command]
+        command = [*SSH, host, shlex.join(['cd', str(Path.cwd())]) + ' && exec ' + shlex.join(command)]
+        environment, pipes = {}, {'stdin': subprocess.PIPE}
+    return Part(name, host, subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True,
+                                             preexec_fn=supervisor.end_with_parent,
+                                             **{'stdin': subprocess.DEVNULL, **pipes}))
 
 
-def _end_with_parent():
-    """Let the kernel end this process when the launcher is killed (Linux; prctl's PR_SET_PDEATHSIG is 1)."""
-    if sys.platform == 'linux':
-        import ctypes
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+def note_joining(log, count, joined):
+    """Set the event when all `count` processes have joined: of MXNet, its scheduler's log (PS_VERBOSE=1) alone says so.
+
+    They have when they are at the first barrier, which is that of group 7. What else the log holds is passed on.
+    """
+    for line in log:
+        if f'Barrier count for 7 : {count}' in line:
+            joined.set()
+        elif 'ps-lite/src' not in line or 'Check failed' in line:
+            sys.stderr.write(line)
 
 
-def wait(parts):
-    """Wait until all workers have finished; InputError that names the first process that failed."""
+def wait(parts, seconds):
+    """Wait until all workers have finished. Returns None, or what went wrong and what to do about it.
+
+    The first of the parts is the scheduler; the others have so many seconds to join it.
+    """
+    joined, limit = threading.Event(), time.monotonic() + seconds
+    threading.Thread(target=note_joining, args=(parts[0].process.stderr, len(parts), joined), daemon=True).start()
     while True:
         codes = {part: part.process.poll() for part in parts}
         for part, code in codes.items():
             if code:
-                reason = signal.Signals(-code).name if code < 0 else f'exit code {code}'
-                place = f' on {part.host}' if part.host else ''
-                raise InputError(f'{part.name}{place} ended ({reason}); all others are stopped. With --resume the '
-                                 'training goes on from its last whole epoch')
+                return f'{part.name} {_ending(part, code)}', RESUME
         if all(code == 0 for part, code in codes.items() if part.name.startswith('worker')):
-            return
+            return None
+        if time.monotonic() > limit and not joined.is_set():
+            return f'all processes have not found each other in {seconds:g} s (--join SECONDS)', CHECK
+        for part in parts:
+            give_sign_of_life(part)
         time.sleep(0.2)
 
 
+def _ending(part, code):
+    if part.host is None:
+        return f'ended ({signal.Signals(-code).name if code < 0 else f"exit code {code}"})'
+    if _unanswered(code):
+        return f'on {part.host} is lost (its ssh failed)'
+    killed = code - 128 in set(signal.Signals)
+    return f'on {part.host} ended ({signal.Signals(code - 128).name if killed else f"exit code {code}"})'
+
+
+def _unanswered(code):
+    """Whether ssh has ended without the exit code of what it ran."""
+    return code == 255 or code < 0
+
+
+def give_sign_of_life(part):
+    """Let a host know that this launcher is there; see `supervisor`."""
+    if part.host is not None:
+        with suppress(BrokenPipeError):
+            os.write(part.process.stdin.fileno(), b'.')
+
+
 def stop(parts):
-    """End all processes."""
+    """End all processes. Returns the hosts that have not answered: what runs there may go on until SILENCE is over."""
     for part in parts:
-        part.process.terminate()
-    deadline = time.time() + 5
+        if part.host is None:
+            part.process.terminate()
+        else:
+            part.process.stdin.close()        # its supervisor ends it and answers with an exit code
+    deadline, silent = time.monotonic() + supervisor.GRACE + 2, set()
     for part in parts:
         try:
-            part.process.wait(max(0, deadline - time.time()))
+            part.process.wait(max(0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             part.process.kill()
             part.process.wait()
+        if part.host is not None and _unanswered(part.process.returncode):
+            silent.add(part.host)
+    return sorted(silent)
+
+
+def _outcome(silent):
+    if not silent:
+        return 'all are stopped'
+    return (f'all are stopped but for what runs on {" and ".join(silent)}, which ends by itself after {SILENCE} s '
+            'without a word from here')
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, usage='train_dist.py WORKERS|HOSTS --cfg YAML ...')
     parser.add_argument('workers', help='how many workers on this machine, or a file of hosts')
     parser.add_argument('--cfg', required=True, metavar='YAML', help='the experiment')
+    parser.add_argument('--join', type=float, default=120, metavar='SECONDS', help='in which all have found each other')
     args, options = parser.parse_known_args(argv)
     hosts = read_hosts(args.workers)
     program = ROOT / f'pose_{config.load(args.cfg).data.set}' / 'train.py'
-    uri, port = address(hosts[0])
-    environment = {'DMLC_PS_ROOT_URI': uri, 'DMLC_PS_ROOT_PORT': port, 'DMLC_NUM_WORKER': len(hosts),
+    root, nodes = addresses(hosts)
+    environment = {'DMLC_PS_ROOT_URI': root, 'DMLC_PS_ROOT_PORT': free_port(), 'DMLC_NUM_WORKER': len(hosts),
                    'DMLC_NUM_SERVER': len(hosts)}
     if hosts[0] is None:
-        environment.update(DMLC_INTERFACE='lo' if sys.platform == 'linux' else 'lo0',
-                           OMP_NUM_THREADS=max(1, available_cores() // len(hosts)))
+        environment.update(OMP_NUM_THREADS=max(1, available_cores() // len(hosts)))
     if THREADS:
         environment.update(OMP_NUM_THREADS=THREADS)
     environment = {key: str(value) for key, value in environment.items()}
-    serve = [sys.executable, '-c', 'import mxnet']         # with these roles it serves until it is told to end
+    serve = [sys.executable, str(ROOT / 'common/train/server.py')]
     train = [sys.executable, str(program), '--cfg', args.cfg, *options, '--kvstore', 'dist_sync']
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    parts = []
+    parts, failure = [], None
     try:
-        parts.append(start('the scheduler', None, serve, {**environment, 'DMLC_ROLE': 'scheduler'}))
-        for number, host in enumerate(hosts):
+        parts.append(start('the scheduler', None, serve, {**environment, 'DMLC_ROLE': 'scheduler', 'PS_VERBOSE': '1'},
+                           stderr=subprocess.PIPE, text=True))
+        for number, (host, node) in enumerate(zip(hosts, nodes)):
+            environment['DMLC_NODE_HOST'] = node
             parts.append(start(f'server {number}', host, serve, {**environment, 'DMLC_ROLE': 'server'}))
             parts.append(start(f'worker {number}', host, train, {**environment, 'DMLC_ROLE': 'worker'}))
-        wait(parts)
+        failure = wait(parts, args.join)
     finally:
-        stop(parts)
+        silent = stop(parts)
+    if failure:
+        what, advice = failure
+        if advice == RESUME:
+            print(file=sys.stderr)            # ends the line of a progress bar
+        places = dict(zip(['this machine', *hosts], [root, *nodes]))
+        places = ', '.join(f'{host} at {node}' for host, node in places.items() if host)
+        raise InputError(f'{what}; {_outcome(silent)}. {advice.format(places=places)}')
 
 
 if __name__ == '__main__':

@@ -3,8 +3,11 @@
 #   sh scripts/train_dist.sh 2 --cfg YAML --data DIR ...          2 workers on this machine, which share its cores
 #   sh scripts/train_dist.sh hosts.txt --cfg YAML --data DIR ...  a worker on each host of the file, one a line, by ssh
 # And whatever else pose_*/train.py takes. train.batch_size is that of each worker. The hosts need this folder, set up,
-# the data and --out under the same paths (a shared file system), and ssh without a password. When one process dies,
-# the others are stopped within seconds (a host that does not answer: 30 s); --resume goes on from the last epoch.
+# the data and --out under the same paths (a shared file system), ssh without a password, and a trusted network with all
+# ports open between them: MXNet asks nobody who he is, and whoever reaches its ports can change or end a training.
+# All have to find each other within 120 s (--join SECONDS). When one process dies, the others are stopped within
+# seconds (a host that does not answer: 20 s); --resume goes on from the last epoch. What runs on a host ends by itself
+# when it has not heard from this machine for 30 s, so let this program run (no Ctrl-Z).
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 case ${1:-} in ''|-h|--help) sed -n '2,/^set -eu/{/^#/s/^# \{0,1\}//p;}' "$0"; exit 0 ;; esac

@@ -242,22 +242,23 @@ def test_a_truncated_image_fails_a_test(refused, data):
     assert refused(test.main, '--data', data).startswith(f'{path}: this JPEG is truncated')
 
 
-def test_training_skips_bad_images_and_counts_them(program, data, tmp_path):
+def test_training_skips_images_that_it_cannot_decode_and_counts_them(program, data, tmp_path):
     bad = [data / 'images' / f'train_{i:06d}.jpg' for i in (2, 5, 11)]
     bad[0].unlink()
     bad[1].write_bytes(bad[1].read_bytes()[:-500])
     bad[2].write_text('no picture')
     code, output = program(train.main, '--data', data)
-    assert code == 0 and ', 3 unreadable images skipped\n' in output.out
-    assert all(output.err.count(f'warning: {path}: ') == 1 for path in bad)
+    assert code == 0 and ', 2 images skipped that cannot be decoded\n' in output.out
+    assert all(output.err.count(f'warning: {path}: ') == 1 for path in bad)              # the first is left out
     [log] = (tmp_path / 'out').rglob('log.jsonl')
-    assert 0 < json.loads(log.read_text())['heatmap_loss'] < 64
+    line = json.loads(log.read_text())
+    assert 0 < line['heatmap_loss'] < 64 and line['skipped'] == 2
 
 
 def test_training_without_a_single_good_image_fails(refused, data):
     for path in (data / 'images').glob('train_*.jpg'):
         path.write_bytes(b'')
-    assert refused(train.main, '--data', data).startswith('no image can be read; the first: ')
+    assert refused(train.main, '--data', data).startswith('a batch without a single image that can be decoded; the first: ')
 
 
 # --- parameters ----------------------------------------------------------------------------------------------------

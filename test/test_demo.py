@@ -207,6 +207,26 @@ def test_a_video(shown, tmp_path, suffix):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(['found.json', f'in{suffix}', f'out{suffix}'])
 
 
+@pytest.mark.parametrize('text', [
+    '#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:10\n#EXTINF:1,\nreal.mp4\n#EXT-X-ENDLIST\n',
+    'ffconcat version 1.0\nfile real.mp4\n', '<?xml version="1.0"?>\n<MPD><BaseURL>real.mp4</BaseURL></MPD>\n'])
+def test_a_list_of_videos_is_none(tmp_path, text):
+    demo.write_video(tmp_path / 'real.mp4', 10, [np.zeros((64, 64, 3), np.uint8)] * 3)
+    (tmp_path / 'list.mp4').write_text(text)
+    with pytest.raises(InputError, match='list.mp4: not a video that can be decoded'):
+        demo.open_video(tmp_path / 'list.mp4')
+
+
+def test_the_neighbours_of_a_damaged_video_are_not_read(tmp_path):
+    """OpenCV reads images by their numbers, if it may."""
+    (tmp_path / 'x001.avi').write_bytes(b'RIFF\0\0\0\0AVI ')
+    cv2.imwrite(str(tmp_path / 'x.png'), np.zeros((64, 64, 3), np.uint8))
+    for number in range(2, 5):
+        (tmp_path / f'x00{number}.avi').write_bytes((tmp_path / 'x.png').read_bytes())
+    with pytest.raises(InputError, match='x001.avi: not a video that can be decoded'):
+        demo.open_video(tmp_path / 'x001.avi')
+
+
 def test_heat_maps_of_a_photograph(shown, photograph, tmp_path):
     shown(photograph, '--out', tmp_path / 'pose.png', '--heatmaps', tmp_path / 'maps.png')
     height, width = rgb(tmp_path / 'maps.png').shape[:2]

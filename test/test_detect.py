@@ -1,4 +1,5 @@
 """Detecting people: the file of boxes and its resuming, training a detector and using it."""
+import hashlib
 import json
 import os
 import shutil
@@ -247,5 +248,10 @@ def test_two_detections_into_one_file(trained, shared, tmp_path):
 
 def test_parameters_in_the_projects_folder_are_not_fetched(tmp_path, monkeypatch):
     monkeypatch.setattr(store, 'MODELS', tmp_path)
-    (tmp_path / 'xception-37c1c90b.params').touch()
-    assert store.fetch('xception', '--pretrained FILE') == tmp_path / 'xception-37c1c90b.params'
+    monkeypatch.setitem(model_store._model_sha1, 'xception', hashlib.sha1(b'parameters').hexdigest())
+    path = tmp_path / f'xception-{hashlib.sha1(b"parameters").hexdigest()[:8]}.params'
+    path.write_bytes(b'parameters')
+    assert store.fetch('xception', '--pretrained FILE') == path
+    path.write_bytes(b'others')
+    with pytest.raises(InputError, match=f'{path}: damaged, its SHA-1 does not begin with '):
+        store.fetch('xception', '--pretrained FILE')

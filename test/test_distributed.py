@@ -12,6 +12,7 @@ import pytest
 from common import runtime
 from common.errors import InputError
 from common.weights import checkpoint
+from scripts import train_dist
 
 SETS = ('input.size=[64, 64]', 'network.deconvolutions=3', 'train.freeze_bn=true', 'train.drops=[1]',
         'train.rates=[1e-6, 1e-7]')           # Adam turns rounding of a gradient near 0 into a step of this size
@@ -29,10 +30,11 @@ def nothing_left():
     STARTED.clear()
 
 
-def start(root, program, data, out, batch_size, epochs, *more, path=None):
+def start(root, program, data, out, batch_size, epochs, *more, path=None, before=(sys.executable,)):
+    """Start a training, by a program and its first options; path: another PATH, before: how the program is run."""
     sets = [option for value in (*SETS, f'train.batch_size={batch_size}', f'train.epochs={epochs}')
             for option in ('--set', value)]
-    command = [sys.executable, *map(str, program), '--cfg', str(root / f'experiments/{RUN}.yaml'), '--data', str(data),
+    command = [*before, *map(str, program), '--cfg', str(root / f'experiments/{RUN}.yaml'), '--data', str(data),
                '--out', str(out), *sets, *more]
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', **({'PATH': path} if path else {})}
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's jobs in the background, and theirs, ignore it
@@ -50,7 +52,8 @@ def ssh(tmp_path):
     """A PATH whose ssh runs the command here and writes down what it was given."""
     program = tmp_path / 'bin' / 'ssh'
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/ssh.log\nfor command; do :; done\nexec sh -c "$command"\n')
+    program.write_text(f'#!/bin/sh\n[ "$1" = -G ] && exit\necho "$*" >>{tmp_path}/ssh.log\n'
+                       'for command; do :; done\nexec sh -c "$command"\n')
     program.chmod(0o755)
     return f'{program.parent}:{os.environ["PATH"]}'
 
@@ -60,36 +63,42 @@ def distance(ours, theirs):
     return np.linalg.norm(ours - theirs) / max(np.linalg.norm(theirs), 1e-30)
 
 
+def assert_same_training(ours, theirs):
+    """The checkpoints in two folders agree, but for rounding."""
+    one, two = (checkpoint.read_arrays(folder / 'last.state') for folder in (theirs, ours))
+    assert one.keys() == two.keys()
+    for kind in ('parameter', 'mean', 'variance', 'devices'):
+        pairs = [(two[name].asnumpy().ravel(), one[name].asnumpy().ravel()) for name in one if name.startswith(kind)]
+        assert distance(*map(np.concatenate, zip(*pairs))) <= 1e-4, kind
+        assert max(distance(*pair) for pair in pairs) <= 1e-2, kind            # those that began with 0, too
+
+
 def test_two_workers_train_as_one_with_twice_the_batch(root, tiny_data, tmp_path, ssh):
     """16 samples: 2 workers x 2 steps of 4 equal 2 steps of 8, BN frozen. Only the first worker writes."""
     hosts = tmp_path / 'hosts.txt'
     hosts.write_text('# two\n127.0.0.1\n\nlocalhost  # the second\n')
     finish(start(root, [root / 'scripts/train_dist.py', hosts], tiny_data, tmp_path / 'two', 4, 2, path=ssh))
     finish(start(root, [root / 'pose_mpii/train.py'], tiny_data, tmp_path / 'one', 8, 2))
-    one, two = (checkpoint.read_arrays(tmp_path / n / RUN / 'last.state') for n in ('one', 'two'))
-    assert one.keys() == two.keys()
-    for kind in ('parameter', 'mean', 'variance', 'devices'):
-        pairs = [(two[name].asnumpy().ravel(), one[name].asnumpy().ravel()) for name in one if name.startswith(kind)]
-        assert distance(*map(np.concatenate, zip(*pairs))) <= 1e-4, kind
-        assert max(distance(*pair) for pair in pairs) <= 1e-2, kind            # those that began with 0, too
+    assert_same_training(tmp_path / 'two' / RUN, tmp_path / 'one' / RUN)
     result = json.loads((tmp_path / 'two' / RUN / 'result.json').read_text())
     assert result['workers'] == 2
     commands = (tmp_path / 'ssh.log').read_text().splitlines()
-    assert sorted(line.split()[7] for line in commands) == ['127.0.0.1', '127.0.0.1', 'localhost', 'localhost']
+    assert sorted(line.split()[9] for line in commands) == ['127.0.0.1', '127.0.0.1', 'localhost', 'localhost']
 
 
 @pytest.mark.parametrize('chosen', [None, '3'])
-def test_threads_are_shared_among_the_workers_unless_the_user_chose(root, tmp_path, chosen):
+def test_threads_are_shared_among_the_workers_unless_the_user_chose(root, tmp_path, ssh, chosen):
     """On this machine the cores are; what the user chose holds here and on hosts."""
     code = ('import sys; sys.path.insert(0, sys.argv[1])\n'
             'from scripts import train_dist\n'
-            'train_dist.wait = lambda parts: None\n'
-            'train_dist.start = lambda name, host, command, environment: print(name, environment.get("OMP_NUM_THREADS"))\n'
+            'train_dist.wait = lambda parts, seconds: None\n'
+            'train_dist.start = lambda name, host, command, environment, **pipes: print(\n'
+            '    name, environment.get("OMP_NUM_THREADS"))\n'
             'train_dist.stop = lambda parts: None\n'
             'train_dist.available_cores = lambda: 8\n'
             'train_dist.main([sys.argv[2], "--cfg", sys.argv[3]])\n')
     environment = {key: value for key, value in os.environ.items() if key != 'OMP_NUM_THREADS'}
-    environment.update({'OMP_NUM_THREADS': chosen} if chosen else {})
+    environment.update(PATH=ssh, **({'OMP_NUM_THREADS': chosen} if chosen else {}))
     (tmp_path / 'hosts').write_text('127.0.0.1\n')
     for workers, threads in (('2', chosen or '4'), (str(tmp_path / 'hosts'), chosen)):
         lines = subprocess.check_output([sys.executable, '-c', code, str(root), workers,
@@ -153,6 +162,14 @@ def running(number):
         return False
 
 
+def test_joining_has_a_time_limit(root, tiny_data, tmp_path):
+    process = start(root, (root / 'scripts/train_dist.py', '2', '--join', '0.2'), tiny_data, tmp_path, 4, 1)
+    assert process.wait(timeout=30) == 2
+    error = process.stderr.read()
+    assert error.count('\n') == 1 and 'have not found each other in 0.2 s' in error
+    assert 'this machine at 127.0.0.1' in error and 'firewall' in error
+
+
 @pytest.mark.parametrize('workers, text, message', [
     ('0', None, '0: neither a number'), ('none.txt', None, 'none.txt: neither'), ('hosts', '', 'names no host'),
     ('hosts', '-oProxyCommand=x', 'is not the name'), ('hosts', 'one two', 'is not the name')])
@@ -169,3 +186,37 @@ def test_without_a_scheduler_it_says_what_is_lacking(monkeypatch):
         monkeypatch.delenv(name)
     with pytest.raises(InputError, match='DMLC_PS_ROOT_URI'):
         runtime.kvstore('dist_sync')
+
+
+# --- servers --------------------------------------------------------------------------------------------------------
+
+WORKER = """
+import pickle, sys
+import mxnet as mx
+
+class Code:
+    def __reduce__(self):
+        return open, (sys.argv[1], 'w')
+
+store = mx.kv.create('dist_sync')
+store._send_command_to_servers(0, pickle.dumps(Code(), 0).decode())
+store.init(1, mx.nd.zeros(2))
+total = mx.nd.ones(2)
+store.pushpull(1, total, out=total)
+print(total.asnumpy().tolist())
+"""
+
+
+@pytest.mark.parametrize('command, runs', [(['common/train/server.py'], False),
+                                           pytest.param(['-c', 'import mxnet'], True, marks=pytest.mark.long)])
+def test_a_message_to_a_server_runs_no_code(root, tmp_path, command, runs):
+    """What MXNet's own server does with it shows that the message would."""
+    environment = {**os.environ, 'DMLC_PS_ROOT_URI': '127.0.0.1', 'DMLC_PS_ROOT_PORT': str(train_dist.free_port()),
+                   'DMLC_NODE_HOST': '127.0.0.1', 'DMLC_NUM_WORKER': '1', 'DMLC_NUM_SERVER': '1'}
+    for role, program in ('scheduler', command), ('server', command), ('worker', ['-c', WORKER, tmp_path / 'made']):
+        STARTED.append(subprocess.Popen([sys.executable, *program], cwd=root, env={**environment, 'DMLC_ROLE': role},
+                                        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    worker, server = STARTED[2].communicate(timeout=60), STARTED[1].communicate(timeout=60)
+    assert worker[0] == '[1.0, 1.0]\n'        # the server goes on
+    assert (tmp_path / 'made').exists() == runs
+    assert runs or (server[1].count('\n') == 1 and 'has refused a message' in server[1])

@@ -1,6 +1,7 @@
 """Exports: that they are what the network is, that the programs run them, and what is refused."""
 import json
 import random
+import re
 
 import cv2
 import mxnet as mx
@@ -17,6 +18,7 @@ from common.deploy import onnx_graph
 from common.deploy.export import export
 from common.deploy.quantize import shown, shown_whole, spread
 from common.errors import InputError
+from common.guard import graph
 from common.nets import pose_net
 from common.predict import inference, onnx_net
 from common.programs.cli import run
@@ -304,6 +306,65 @@ def test_files_that_are_no_exports(i1, exported, tmp_path):
         inference.load_network(i1, tmp_path / 'absent.onnx', CPU)
 
 
+def graph_of(*nodes, constants=()):
+    """The bytes of a model from images, 1 x 4 floats, to joints."""
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    ends = [helper.make_tensor_value_info(name, kind, shape) for name, shape in (('images', [1, 4]), ('joints', None))]
+    graph = helper.make_graph(list(nodes), 'x', ends[:1], ends[1:], list(constants))
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=7)
+
+
+def loop():
+    """A model of few bytes that goes round for ever."""
+    helper, tensor = onnx.helper, onnx.TensorProto
+    values = [helper.make_tensor_value_info(*value) for value in (
+        ('i', tensor.INT64, []), ('go', tensor.BOOL, []), ('x', tensor.FLOAT, [1, 4]))]
+    outputs = [helper.make_tensor_value_info(*value) for value in (
+        ('on', tensor.BOOL, []), ('y', tensor.FLOAT, [1, 4]))]
+    body = helper.make_graph([helper.make_node('Identity', ['go'], ['on']), helper.make_node('Identity', ['x'], ['y'])],
+                             'body', values, outputs)
+    return graph_of(helper.make_node('Loop', ['times', 'true', 'images'], ['joints'], body=body), constants=[
+        helper.make_tensor('times', tensor.INT64, [], [2 ** 62]), helper.make_tensor('true', tensor.BOOL, [], [True])])
+
+
+def outside(path):
+    """A model whose constant is in another file."""
+    tensor = onnx.helper.make_tensor('one', onnx.TensorProto.FLOAT, [1], [1.0])
+    tensor.ClearField('float_data')
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key='location', value=path.name)
+    return graph_of(onnx.helper.make_node('Add', ['images', 'one'], ['joints']), constants=[tensor])
+
+
+def test_graphs_that_no_export_has_do_not_come_to_onnxruntime(i1, tmp_path, monkeypatch):
+    add = onnx.helper.make_node('Add', ['images', 'images'], ['joints'])
+    doubling = [onnx.helper.make_node('Concat', [f'x{i}' if i else 'images'] * 2, [f'x{i + 1}' if i < 39 else 'joints'],
+                                      axis=1) for i in range(40)]
+    function = onnx.helper.make_function('', 'Add', ['a', 'b'], ['c'], [], [onnx.helper.make_opsetid('', 13)])
+    with_function, other_domain, with_tensor = graph_of(add), graph_of(add), graph_of(add)
+    with_function.functions.append(function)
+    other_domain.graph.node[0].domain = 'com.microsoft'
+    with_tensor.graph.node[0].attribute.append(onnx.helper.make_attribute('value', loop().graph.initializer[0]))
+    (tmp_path / 'one.bin').write_bytes(np.ones(1, np.float32).tobytes())
+    cases = [(loop(), "not an export of a network: 'Loop' is no operator"), (other_domain, "'Add' is no operator"),
+             (with_tensor, "'Add' is no operator"), (outside(tmp_path / 'one.bin'), 'refers to other files'),
+             (graph_of(*doubling), 'it has tensors without a size, or of more than'),
+             (with_function, 'not an export of a network')]
+    monkeypatch.setattr(onnx_net.onnxruntime, 'InferenceSession', None)
+    for model, message in cases:
+        onnx.save(model, str(tmp_path / 'x.onnx'))
+        assert (tmp_path / 'x.onnx').stat().st_size < 2000
+        with pytest.raises(InputError, match=f'x.onnx: .*{message}'):
+            inference.load_network(i1, tmp_path / 'x.onnx', CPU)
+
+
+def test_every_operator_that_is_written_may_be_read(root):
+    source = (root / 'common/deploy/onnx_graph.py').read_text(encoding='utf-8')
+    written = set(re.findall(r"(?:add|layer|_plain|_scalar|make_node)\(\s*'(\w+)'", source))
+    assert {'Conv', 'Neg', 'Split', 'Gemm'} < written
+    assert graph.OPERATORS == written | {'QuantizeLinear', 'DequantizeLinear'}
+
+
 def test_damaged_exports_end_in_one_error_or_run(i1, exported, tmp_path):
     """What the graph says is changed at random, not the weights, of which nobody can tell."""
     model = onnx.load(str(exported / 'i1.onnx'))
@@ -351,6 +412,11 @@ def test_what_the_program_refuses(i1, exported, tmp_path):
 def test_without_the_packages(i1, exported, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(onnx_net, 'onnxruntime', None)
     with pytest.raises(InputError, match='onnxruntime: pip install'):
+        inference.load_network(i1, exported / 'i1.onnx', CPU)
+    monkeypatch.undo()
+    monkeypatch.setattr(graph, 'onnx', None)
+    with pytest.raises(InputError, match='packages onnx and onnxruntime: pip install'):
+        inference.load_network(i1, exported / 'i1.onnx', CPU)
         inference.load_network(i1, exported / 'i1.onnx', CPU)
     monkeypatch.setattr(onnx_graph, 'onnx', None)
     with pytest.raises(SystemExit) as ended:

@@ -1,11 +1,18 @@
 """Files are replaced whole or not at all, and what cannot be read or written is named."""
+import ast
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from runs import full_disk
 
 from common.errors import InputError
 from common.files import check_outputs, locked, make_folder, read_json, replacing, write_json, write_text
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def fails(function, *arguments):
@@ -28,6 +35,76 @@ def test_a_folder_whose_name_mxnet_cannot_take_is_refused_at_once(tmp_path):
     with pytest.raises(InputError, match='the name of this folder is not UTF-8'):
         make_folder(tmp_path / name)
     assert not os.listdir(tmp_path)
+
+
+IN_A_LOCALE = """
+import os, sys
+sys.path[0] = {root!r}
+import common
+import mxnet as mx
+from common import files
+from common.errors import InputError
+from common.weights import checkpoint
+
+assert sys.getfilesystemencoding() == {encoding!r}, sys.getfilesystemencoding()
+folder = files.make_folder(sys.argv[1])
+files.write_json(folder / 'x.json', 'caf\u00e9')
+files.write_text(folder / 'x.txt', 'caf\u00e9 \u20ac')
+checkpoint.write_arrays(folder / 'x.params', {{'a': mx.nd.ones(2)}})
+assert checkpoint.read_arrays(folder / 'x.params')['a'].shape == (2,)
+for function, path in ((files.make_folder, sys.argv[2]), (files.make_folder, os.path.join(sys.argv[2], 'x')),
+                       (files.read_bytes, '\u20ac.jpg')):
+    try:
+        function(path)
+    except InputError as error:
+        print(ascii(str(error)))
+"""
+
+
+@pytest.fixture(scope='session')
+def latin1(tmp_path_factory):
+    """The environment of a Latin-1 locale, made for the test."""
+    folder = tmp_path_factory.mktemp('locales')
+    made = subprocess.run(['localedef', '-f', 'ISO-8859-1', '-i', 'en_US', str(folder / 'en_US.ISO-8859-1')],
+                          capture_output=True)
+    return {'LOCPATH': str(folder), 'LC_ALL': 'en_US.ISO-8859-1'} if made.returncode == 0 else None
+
+
+@pytest.mark.parametrize('encoding', ['ascii', 'iso8859-1'])
+def test_files_are_utf8_in_every_locale(root, tmp_path, latin1, encoding):
+    """As are their names for MXNet; a folder whose name is not is refused before anything is computed."""
+    locale = {'LC_ALL': 'C'} if encoding == 'ascii' else latin1
+    if not locale:
+        pytest.skip('localedef does not make a Latin-1 locale here')
+    good, bad = os.fsencode(tmp_path) + b'/caf\xc3\xa9', os.fsencode(tmp_path) + b'/caf\xe9'
+    program = tmp_path.with_name(f'{tmp_path.name}.py')
+    program.write_text(IN_A_LOCALE.format(root=str(root), encoding=encoding), encoding='utf-8')
+    process = subprocess.run([sys.executable, str(program), good, bad],
+                             env={**os.environ, **locale, 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'},
+                             capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    told = process.stdout.splitlines()
+    assert 'the name of this folder is not UTF-8' in told[0] and 'the name of this folder is not UTF-8' in told[1]
+    assert 'cannot be read (this locale has no such name' in told[2] and len(told) == 3
+    assert sorted(os.listdir(tmp_path)) == ['caf\xe9']
+    folder = tmp_path / 'caf\xe9'
+    assert sorted(os.listdir(folder)) == ['x.json', 'x.params', 'x.txt']
+    assert (folder / 'x.txt').read_bytes() == 'caf\xe9 \u20ac'.encode() and read_json(folder / 'x.json') == 'caf\xe9'
+
+
+def test_no_text_file_is_opened_in_the_locales_encoding(root):
+    sources = [path for folder in ('common', 'pose_mpii', 'pose_coco', 'scripts')
+               for path in (root / folder).rglob('*.py')]
+    assert len(sources) > 40
+    for path in sources:
+        for call in ast.walk(ast.parse(path.read_bytes())):
+            name = isinstance(call, ast.Call) and getattr(call.func, 'id', getattr(call.func, 'attr', None))
+            if name in ('read_text', 'write_text') and getattr(getattr(call.func, 'value', None), 'id', '') != 'files' \
+                    or name == 'open' and isinstance(call.func, ast.Name):
+                binary = any(isinstance(word, ast.Constant) and 'b' in str(word.value) for word in call.args[1:2])
+                named = any(keyword.arg == 'encoding' for keyword in call.keywords)
+                assert binary or named or isinstance(call.func, ast.Name) and name == 'write_text', \
+                    f'{path}:{call.lineno}'
 
 
 @pytest.mark.parametrize('error', [RuntimeError, KeyboardInterrupt, InputError])
@@ -142,3 +219,15 @@ def test_malformed_json_is_named(tmp_path, content, told):
 def test_a_file_that_cannot_be_read_is_named(tmp_path, name, told):
     message = fails(read_json, tmp_path / name)
     assert message.startswith(f'{tmp_path / name}: cannot be read (') and told in message
+
+
+def test_what_a_killed_process_left_is_removed_under_the_lock(tmp_path):
+    """kill -9 within a save: the temporary file stays until the folder is next locked; other files stay for ever."""
+    code = ('import os, signal; from common import files\n'
+            f'with files.replacing("{tmp_path}/last.state") as temporary:\n'
+            '    temporary.write_bytes(bytes(1000)); os.kill(os.getpid(), signal.SIGKILL)')
+    assert subprocess.run([sys.executable, '-c', code], cwd=ROOT).returncode == -signal.SIGKILL
+    (tmp_path / '.hidden.file').touch()
+    assert len(list(tmp_path.iterdir())) == 2
+    with locked(tmp_path):
+        assert {path.name for path in tmp_path.iterdir()} == {'.hidden.file', '.lock'}

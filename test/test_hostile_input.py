@@ -2,8 +2,11 @@
 import ast
 import json
 import select
+import struct
 import subprocess
 import sys
+import time
+import zlib
 
 import cv2
 import hostile
@@ -17,6 +20,8 @@ from common import config
 from common.data import images
 from common.errors import InputError
 from common.guard import params
+from common.train import trainer
+from common.weights import checkpoint
 from pose_mpii import layout
 
 SHORT, LONG = 20, 200                         # mutations of each kind
@@ -141,6 +146,55 @@ def test_names_of_params_that_would_spoil_a_message(tmp_path, name):
     assert 'damaged' in fails(params.read, path)
 
 
+@pytest.fixture
+def state(tmp_path):
+    """A small network, its trainer, and a function that writes a state of them, of which some is another."""
+    net = mx.gluon.nn.Dense(2, in_units=3)
+    net.initialize()
+    adam = trainer.optimizer(net)
+    history, begun = [{'epoch': 1, 'score': 5.5}], {'steps': 1, 'images': 6, 'sums': [0.5, 1e12]}
+
+    def write(arrays=(), **others):
+        path = tmp_path / 'last.state'
+        checkpoint.save_state(path, net, adam, history, begun)
+        whole = checkpoint.read_arrays(path)
+        text = json.dumps({'history': history, 'begun': begun, 'updates': 7, **others}).encode()
+        whole.update(arrays, json=mx.nd.array(np.frombuffer(text, np.uint8), dtype='uint8'))
+        checkpoint.write_arrays(path, whole)
+        return path, net, adam, [mx.cpu()], ('score',)
+    return write
+
+
+def test_a_state_is_what_was_saved(state):
+    moments = {f'{kind}:weight': mx.nd.ones((2, 3)) for kind in ('mean', 'variance')}
+    history, begun = checkpoint.load_state(*state(moments))
+    assert history == [{'epoch': 1, 'score': 5.5}] and begun == {'steps': 1, 'images': 6, 'sums': [0.5, 1e12]}
+    assert checkpoint.load_state(*state(begun=None, history=[])) == ([], None)
+
+
+@pytest.mark.parametrize('key, value', [
+    ('history', {}), ('history', 5), ('history', None), ('history', [5]), ('history', [{}]),
+    ('history', [{'score': 'x'}]), ('history', [{'score': float('nan')}]), ('begun', 5), ('begun', []), ('begun', {}),
+    ('begun', {'steps': 1.5, 'images': 1, 'sums': [0.0, 0.0]}),
+    ('begun', {'steps': 1, 'images': -1, 'sums': [0.0, 0.0]}),
+    ('begun', {'steps': 1, 'images': 1, 'sums': [0.0]}),
+    ('begun', {'steps': 1, 'images': 1, 'sums': [0.0, 10 ** 400]}), ('updates', None),
+    ('updates', 1.5), ('updates', -1), ('updates', 10 ** 400), ('updates', '7'), ('updates', True)])
+def test_a_state_with_wrong_kinds_in_its_json(state, key, value):
+    given = state(**{key: value})
+    assert fails(checkpoint.load_state, *given) == \
+        f'{given[0]}: not the state of a run: its "{key}" is not what a training writes'
+
+
+@pytest.mark.parametrize('arrays', [
+    {'mean:weight': mx.nd.ones((2, 3))}, {'variance:weight': mx.nd.ones((2, 3))},
+    {'mean:weight': mx.nd.ones((2, 3)), 'variance:weight': mx.nd.ones((3, 2))}, {'devices:bias': mx.nd.ones((1, 3))},
+    {f'{kind}:bias': mx.nd.ones((2,), dtype='float16') for kind in ('mean', 'variance')}])
+def test_a_state_whose_arrays_do_not_fit_the_network(state, arrays):
+    given = state(arrays)
+    assert fails(checkpoint.load_state, *given).startswith(f'{given[0]}: not the state of a run of this network: ')
+
+
 # --- .mat ----------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize('compressed', [False, True])
@@ -167,6 +221,52 @@ def test_bombs_and_what_is_not_read_are_named(tmp_path):
         if name == 'empty':                   # and a file of MATLAB 4
             savemat(path, {name: value}, format='4')
         assert fails(layout.read_mat, path).startswith(f'{path}: not a MATLAB file')
+
+
+def element(kind, data):
+    """An element of a MATLAB file."""
+    return struct.pack('<2I', kind, len(data)) + data + bytes(-len(data) % 8)
+
+
+def matrix(kind, shape, name, *rest):
+    """The element of a variable, or of a member of one."""
+    return element(14, b''.join([element(6, struct.pack('<2I', kind, 0)), element(5, struct.pack('<2i', *shape)),
+                                 element(1, name), *rest]))
+
+
+def number(name):
+    return matrix(6, (1, 1), name, element(9, struct.pack('<d', 5)))
+
+
+def struct_of(names, width, shape=(0, 0), name=b''):
+    return matrix(2, shape, name, element(5, struct.pack('<i', width)),
+                  element(1, b''.join(field.ljust(width, b'\0') for field in names)))
+
+
+LETTERS = [bytes([97 + i // 26, 97 + i % 26]) for i in range(256)]
+NAMED = {                                     # what is read, and what is not
+    'a long name': ([number(63 * b'a')], [number(65 * b'a')]),
+    'a name of megabytes': ([], [number(20 * 2 ** 20 * b'a')]),
+    'two variables': ([number(b'a'), number(b'b')], [number(b'a'), number(b'a')]),
+    'fields': ([struct_of([b'a', 63 * b'b'], 64, name=b'x')], [struct_of([b'a', b'b'], 65, name=b'x')]),
+    'fields of one name': ([struct_of([b'ab', b'ac'], 3, name=b'x')], [struct_of([b'ab', b'ab'], 3, name=b'x')]),
+    'fields without an end': ([], [struct_of(LETTERS, 2, name=b'x')]),
+    'many empty structs': ([matrix(1, (1, 20), b'x', 20 * struct_of(LETTERS, 3))],
+                           [matrix(1, (1, 20000), b'x', 20000 * struct_of(LETTERS, 3))]),
+}
+
+
+@pytest.mark.parametrize('kind', NAMED)
+def test_names_in_a_mat_are_bounded(tmp_path, kind):
+    path, (good, bad) = tmp_path / 'x.mat', NAMED[kind]
+    for variables in filter(None, (good, bad)):
+        packed = [zlib.compress(variable) for variable in variables]
+        path.write_bytes(124 * b'x' + b'\0\1IM' + b''.join(struct.pack('<2I', 15, len(p)) + p for p in packed))
+        assert path.stat().st_size < 200000
+        if variables is good:
+            assert len(layout.read_mat(path)) == 3 + len(good)
+        else:
+            assert fails(layout.read_mat, path).startswith(f'{path}: not a MATLAB file')
 
 
 # --- YAML ----------------------------------------------------------------------------------------------------------
@@ -208,6 +308,46 @@ def test_an_image_that_claims_to_be_huge_is_not_decoded(tmp_path, side):
 def test_a_side_that_opencv_cannot_warp_is_not_decoded(tmp_path):
     cv2.imwrite(str(tmp_path / 'long.png'), np.zeros((2, 40000, 3), np.uint8))
     assert fails(images.read_image, tmp_path / 'long.png', 8.0).endswith('and 32766 of a side')
+
+
+def with_scans(jpeg, count, behind=b''):
+    """A JPEG with so many more scans, copies of its second."""
+    places = [place for place in range(len(jpeg)) if jpeg[place:place + 2] == b'\xff\xda']
+    return jpeg[:-2] + count * jpeg[places[1]:places[2]] + b'\xff\xd9' + behind
+
+
+@pytest.fixture
+def progressive():
+    _, jpeg = cv2.imencode('.jpg', np.full((1500, 1500, 3), 9, np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
+    return jpeg.tobytes()
+
+
+def test_a_jpeg_of_thousands_of_scans_is_not_decoded(tmp_path, progressive):
+    path = tmp_path / 'x.jpg'
+    for count in (95, 20000):
+        path.write_bytes(with_scans(progressive, count))
+        start = time.time()
+        assert fails(images.read_image, path) == \
+            f'{path}: this JPEG has {count + 10} scans, which take minutes to decode; save it anew'
+    assert path.stat().st_size < 1 << 20 and time.time() - start < 5
+    # A false marker, that seems to be the begin of a segment, hides none of them.
+    path.write_bytes(with_scans(progressive, 1)[:-2] + b'\xff\x02\xff\xff' + with_scans(progressive, 200)[2:])
+    assert 'scans' in fails(images.read_image, path)
+
+
+def test_scans_are_those_of_the_picture_alone(tmp_path, progressive):
+    """Not of a thumbnail in its head, nor what looks like one in a video behind it."""
+    path, thumbnail = tmp_path / 'x.jpg', b'\xff\xe1' + struct.pack('>H', 2 + 400) + 200 * b'\xff\xda'
+    for jpeg in (with_scans(progressive, 80), with_scans(progressive, 5, behind=2000 * b'\xff\xda'),
+                 progressive[:2] + thumbnail + progressive[2:]):
+        path.write_bytes(jpeg)
+        assert images.read_image(path)[0].shape == (1500, 1500, 3)
+
+
+def test_the_larger_a_jpeg_the_fewer_its_scans(tmp_path, progressive):
+    path, jpeg = tmp_path / 'x.jpg', with_scans(progressive, 30)
+    path.write_bytes(hostile.jpeg_of_size(jpeg, 8192, 8192))
+    assert '40 scans' in fails(images.read_image, path)
 
 
 # --- no pickle -----------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 """Trainings that are stopped, killed or fail, and go on as if nothing had been."""
+import json
 import os
 import random
 import shutil
@@ -12,13 +13,13 @@ import numpy as np
 import pytest
 from runs import arguments, assert_same_run, folder, run
 
-from common.errors import InputError, Terminated
+from common import config, files, runtime
+from common.errors import InputError, StorageError, Terminated
 from common.programs import train as program
-from common.runtime import Devices
 from common.train import trainer
 from common.weights import checkpoint
 from pose_mpii import train
-from pose_mpii.dataset import load_samples
+from pose_mpii.dataset import MPII, load_samples
 
 
 @pytest.fixture(scope='module')
@@ -66,6 +67,28 @@ def test_a_killed_run_equals_an_uninterrupted_one(root, tiny_data, tmp_path, kil
     train.main(options)
     for phase in ('h1', 'i1'):
         assert_same_run(folder(uninterrupted, phase), folder(killed, phase))
+
+
+def test_an_outage_of_the_photographs_costs_nothing(tiny_data, tmp_path, whole, monkeypatch):
+    """images/ fails with EIO in the last batch of epoch 2; --resume afterwards: equal bit for bit, the log too."""
+    cfg = config.load(whole['1'] / 'config.yaml')
+    batches = program.loader(MPII, cfg, tiny_data)
+    last = batches.samples[batches.order(2)[-1]].image
+    real, reads = files.read_bytes, []
+
+    def failing(path):
+        reads.append(path)
+        if reads.count(last) > 1:             # its first time was in epoch 1
+            raise StorageError(f'{path}: cannot be read (Input/output error)')
+        return real(path)
+    monkeypatch.setattr(files, 'read_bytes', failing)
+    with pytest.raises(InputError, match=r'Input/output error.*last.state is whole'):
+        run('h1', tiny_data, tmp_path, '--cpus', '1', '--set', 'train.epochs=2')
+    state = json.loads(checkpoint.read_arrays(folder(tmp_path, 'h1') / 'last.state')['json'].asnumpy().tobytes())
+    assert state['begun']['steps'] in (1, 2) and len(state['history']) == 1
+    monkeypatch.undo()
+    run('h1', tiny_data, tmp_path, '--cpus', '1', '--set', 'train.epochs=2', '--resume')
+    assert_same_run(whole['1'], folder(tmp_path, 'h1'))
 
 
 HALF = '''
@@ -190,7 +213,7 @@ def test_an_epoch_begun_by_one_process_is_done_anew_by_several(tiny_data, tmp_pa
         with pytest.raises(Terminated, match='epoch 1, step 1'):
             run('h1', tiny_data, tmp_path, *options)
     begun = []
-    monkeypatch.setattr(Devices, 'alone', False)
+    monkeypatch.setattr(runtime, 'devices', lambda contexts, name: runtime.Devices(contexts, workers=2))
     monkeypatch.setattr(trainer, 'train_one_epoch',
                         lambda graph, run, loader, contexts: (begun.append(run.meter.steps), run.meter.stop()))
     run('h1', tiny_data, tmp_path, *options, '--resume')

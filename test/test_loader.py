@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from common import config
 from common.data.crop import Augmentation, Sample, crop_matrix, transform_points
-from common.data.loader import Loader
-from common.errors import InputError
+from common.data.loader import Loader, training_loader
+from common.errors import InputError, StorageError
 
 SIZE = (32, 24)
 AUGMENT = Augmentation(rotation=30, scale=0.25, flip=True, flip_pairs=((0, 1),))
@@ -33,6 +34,14 @@ def missing(samples, tmp_path):
     return samples[0]._replace(image=str(tmp_path / 'missing.jpg'))
 
 
+@pytest.fixture
+def broken(samples, tmp_path):
+    """A sample whose image cannot be decoded."""
+    path = tmp_path / 'broken.jpg'
+    path.write_bytes(b'no picture')
+    return samples[0]._replace(image=str(path))
+
+
 def assert_same(batches, others):
     batches, others = list(batches), list(others)
     assert len(batches) == len(others) > 0
@@ -53,7 +62,7 @@ def test_a_batch_holds_what_it_promises(samples):
     first = batches[0]
     assert [(array.shape, array.dtype.name) for array in first] == [
         ((10, 24, 32, 3), 'uint8'), ((10, 3, 2), 'float32'), ((10, 3), 'float32'), ((10,), 'float32'),
-        ((10, 2, 3), 'float64'), ((10,), 'int64')]
+        ((10, 2, 3), 'float64'), ((10,), 'int64'), ((10,), 'bool')]
     for i in range(10):
         np.testing.assert_array_equal(first.matrices[i], crop_matrix(samples[i].box, SIZE))
         np.testing.assert_allclose(first.joints[i], transform_points(first.matrices[i], samples[i].joints), atol=1e-4)
@@ -166,35 +175,36 @@ def test_strict_stops_at_an_unreadable_image(samples, missing):
         next(batches)
 
 
-def test_training_skips_unreadable_images(samples, missing, capsys):
-    mixed = samples[:5] + [missing, missing._replace(box=(30, 30, 40, 40))] + samples[5:]
+def test_training_skips_images_that_cannot_be_decoded(samples, broken, capsys):
+    mixed = samples[:5] + [broken, broken._replace(box=(30, 30, 40, 40))] + samples[5:]
     loader = Loader(mixed, SIZE, 4, strict=False)
     whole = list(chain(loader.batches(0), loader.batches(1)))
-    assert list(loader.skipped) == [missing.image] and missing.image in loader.skipped[missing.image]
+    assert list(loader.skipped) == [broken.image] and broken.image in loader.skipped[broken.image]
     error = capsys.readouterr().err
-    assert error.count('\n') == error.count('missing.jpg') == 1
+    assert error.count('\n') == error.count('broken.jpg') == 1
     batch = whole[1]                                                 # samples 4 to 7
-    assert not batch.images[1:3].any() and not batch.visible[1:3].any()
-    assert batch.images[0].any() and batch.images[3].any()
+    assert batch.read.tolist() == [True, False, False, True] and not batch.visible[1:3].any()
+    np.testing.assert_array_equal(batch.images[1:3], batch.images[[0, 3]])     # nothing foreign, and never black
     assert np.isfinite(batch.joints).all() and np.abs(np.linalg.det(batch.matrices[:, :, :2])).min() > 0
 
 
-def test_batches_before_the_first_readable_image_are_not_lost(samples, missing):
-    loader = Loader([missing] * 10 + samples[:2], SIZE, 2, strict=False)
-    batches = list(loader.batches())
-    assert [batch.indices.tolist() for batch in batches] == [[i, i + 1] for i in range(0, 12, 2)]
-    assert not any(batch.images.any() for batch in batches[:5]) and batches[5].images.any()
-
-
-def test_an_epoch_without_images_is_an_error(samples, missing, capsys):
-    loader = Loader([missing] * 9, SIZE, 4, strict=False)
-    with pytest.raises(InputError, match='no image can be read.*missing.jpg'):
-        next(loader.batches())
+def test_a_batch_without_an_image_is_an_error(samples, broken, capsys):
+    loader = Loader(samples[:4] + [broken] * 3, SIZE, 4, strict=False)
+    batches = loader.batches()
+    assert next(batches).read.all()
+    with pytest.raises(InputError, match='a batch without a single image that can be decoded.*broken.jpg'):
+        next(batches)
     assert capsys.readouterr().err == ''                             # one line from the program is enough
 
 
-def test_an_epoch_taken_up_where_no_image_is_left_ends_as_the_whole_one(samples, missing):
-    loader = Loader(samples[:4] + [missing] * 3, SIZE, 4, strict=False)
-    (rest,), (_, last) = loader.batches(first=1), loader.batches()
-    np.testing.assert_array_equal(rest.indices, last.indices)
-    assert not rest.images.any() and not rest.visible.any()
+def test_what_cannot_be_read_at_all_is_never_skipped(samples, missing):
+    with pytest.raises(StorageError, match='missing.jpg'):
+        list(Loader(samples[:3] + [missing], SIZE, 4, strict=False).batches())
+
+
+def test_what_is_absent_at_the_start_is_counted_and_left_out(root, samples, missing, capsys):
+    cfg = config.load(root / 'experiments/cpu/mpii/table2/h1.yaml')
+    assert training_loader(cfg, samples + [missing] * 2).samples == samples
+    assert f'{missing.image}: missing, as are 1 more of {len(samples) + 2} images' in capsys.readouterr().err
+    with pytest.raises(InputError, match='missing.jpg: missing, as are 2 more of 3 images'):
+        training_loader(cfg, [missing] * 3)

@@ -10,6 +10,9 @@ from pose_mpii.lsp import read_lsp
 from pose_mpii.pckh import pckh
 from pose_mpii.prepare import main
 
+# Nearly the same photographs as three of valid, which an older version of the program left in train.
+ALIKE = ('im00660.jpg', 'im05545.jpg', 'im07174.jpg')
+
 
 @pytest.fixture
 def release(shared, tmp_path):
@@ -24,6 +27,7 @@ def test_the_release_becomes_the_annotation_files_there(release, shared, tmp_pat
     main(['--lsp', str(release), '--out', str(tmp_path / 'out')])
     for split in ('train', 'valid', 'trainval'):
         ours, theirs = read_split(tmp_path / 'out', split), read_split(shared / 'lspet_mpii', split)
+        theirs = [record for record in theirs if record['image'] not in ALIKE]
         assert len(ours) == len(theirs)
         for one, other in zip(ours, theirs):
             assert (one['image'], one['joints_vis']) == (other['image'], other['joints_vis'])
@@ -58,7 +62,7 @@ def test_people_with_too_little_are_left_out(tmp_path):
     assert [person.image for person in splits['train'][:2]] == ['im00002.jpg', 'im00003.jpg']
     assert splits['train'][0].visible.sum() == 8
     assert splits['valid'][0].image == 'im08003.jpg'
-    assert len(splits['trainval']) == 7999 + 998
+    assert len(splits['trainval']) == 7999 - len(ALIKE) + 998
 
 
 @pytest.mark.parametrize('variables', [{'joints': np.zeros((3, 14, 2000))}, {'points': np.zeros((14, 3, 10000))}])

@@ -102,6 +102,34 @@ def test_a_run_is_not_resumed_on_other_annotations_under_the_same_name(tiny_data
     assert (folder(tmp_path, 'r1') / 'last.state').read_bytes() == before
 
 
+def test_other_annotations_are_no_start_and_no_validation_split(tiny_data, tmp_path):
+    data = shutil.copytree(tiny_data, tmp_path / tiny_data.name)
+    run('h1', data, tmp_path, '--set', 'train.epochs=1')
+    path = data / 'annot' / 'train.json'
+    records = json.loads(path.read_text())
+    path.write_text(json.dumps(records[:-1]))
+    with pytest.raises(InputError, match='h1: holds a run on another .* whose annotations of train were not those of now'):
+        run('i1', data, tmp_path, '--set', 'train.epochs=1')
+    path.write_text(json.dumps(records))
+    valid = data / 'annot' / 'valid.json'
+    people = json.loads(valid.read_text())
+    people[0]['joints'][9][0] += 0.9                   # within what the ground truth allows
+    valid.write_text(json.dumps(people))
+    with pytest.raises(InputError, match='whose annotations of valid were not those of now'):
+        run('h1', data, tmp_path, '--set', 'train.epochs=2', '--resume')
+
+
+def test_nobody_to_validate_on_is_trained_on(tiny_data, tmp_path):
+    data = shutil.copytree(tiny_data, tmp_path / tiny_data.name)
+    path = data / 'annot' / 'train.json'
+    path.write_text(json.dumps(json.loads(path.read_text()) + json.loads((data / 'annot/valid.json').read_text())[:2]))
+    with pytest.raises(InputError, match='2 people of data.valid valid are in data.train train, too, such as the one in '
+                                         'valid_00000'):
+        run('h1', data, tmp_path, '--set', 'train.epochs=1')
+    path.rename(data / 'annot' / 'trainval.json')
+    run('h1', data, tmp_path, '--set', 'train.epochs=1', '--set', 'data.train=trainval')        # as its name says
+
+
 def test_what_changes_nothing_in_h1_leaves_it_as_it_is_when_i1_starts(tiny_data, tmp_path, capfd):
     run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     before = (folder(tmp_path, 'h1') / 'last.state').read_bytes()

@@ -73,7 +73,7 @@ def test_every_cell_of_the_paper_is_an_experiment_and_the_other_way_round(root):
 def test_every_row_of_ours_in_table_8_is_an_experiment_and_the_other_way_round(root):
     found = {str(path.relative_to(root / 'experiments/coco').with_suffix(''))
              for path in (root / 'experiments/coco').glob('table*/*.yaml')}
-    assert found == {name for name in coco_paper.TABLE8 if results.cell(name)}
+    assert found == {name for name in coco_paper.TABLE8 if results.entry(name)}
 
 
 def coco_result(root, ap, split='val2017', boxes='annotated boxes', seed=0, method='i1'):

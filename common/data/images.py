@@ -19,6 +19,8 @@ SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')      # of
 FORMATS = ('JPEG', 'PNG', 'BMP', 'WEBP', 'TIFF', 'GIF')
 MOST_PIXELS = 1 << 26                         # 200 MB as BGR, and 400 MB more while a progressive JPEG is decoded
 LONGEST = 32766                               # side of what OpenCV warps
+# Scans of a JPEG, each of which passes over all of it: of the largest, and of one a fifth of that. Encoders write ten.
+FEW_SCANS, MOST_SCANS = 20, 100
 Image.MAX_IMAGE_PIXELS = None                 # Pillow's own limit, which is higher, warns on stderr
 
 # The loader works on many images at once; threads within one image would only get in each other's way.
@@ -31,7 +33,7 @@ _FLAGS = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDU
           8: cv2.IMREAD_REDUCED_COLOR_8}
 _ORIENTATION = 0x0112                         # Exif's tag
 _JPEG, _START_OF_SCAN, _END_OF_IMAGE = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
-_MARKER = re.compile(b'\xff[^\x00\xd0-\xd7\xff]', re.DOTALL)                # none of these occurs within a scan
+_MARKER = re.compile(b'\xff[\xc0-\xcf\xd8-\xfe]')                            # none of these occurs within a scan
 
 
 def find_photographs(folder):
@@ -50,8 +52,9 @@ def read_image(path, step=1.0, upright=False):
     Returns (image, reduction): BGR uint8 of (ceil(height/reduction), ceil(width/reduction), 3), where `reduction` is
     the largest of 1, 2, 4, 8 that `step` allows without enlarging anything (1 for every format but JPEG). Grey images
     and images with an alpha channel come out in three channels.
-    InputError for a file that is missing, empty, no image, larger than 67 million pixels, a JPEG whose end is missing,
-    or one whose metadata turn it and which is neither JPEG nor PNG: OpenCV obeys them always or never.
+    InputError for a file that is missing, empty, no image, larger than 67 million pixels, a JPEG whose end is missing
+    or that has more than about 100 scans, or one whose metadata turn it and which is neither JPEG nor PNG: OpenCV obeys
+    them always or never.
     """
     data = files.read_bytes(path)
     if not data:
@@ -67,6 +70,8 @@ def read_image(path, step=1.0, upright=False):
     if width * height > MOST_PIXELS or max(width, height) > LONGEST:
         raise InputError(f'{path}: an image of {width} x {height} pixels; at most {MOST_PIXELS} are decoded, and '
                          f'{LONGEST} of a side')
+    if data.startswith(_JPEG) and width and _scans(data) > min(MOST_SCANS, FEW_SCANS * MOST_PIXELS // (width * height)):
+        raise InputError(f'{path}: this JPEG has {_scans(data)} scans, which take minutes to decode; save it anew')
     image = None
     if width:
         with suppress(cv2.error):
@@ -100,11 +105,28 @@ def _truncated(jpeg):
     end = jpeg.rfind(_END_OF_IMAGE)
     if end >= 0 and jpeg.find(_START_OF_SCAN, end) < 0:
         return False
+    return _END_OF_IMAGE not in _markers(jpeg)
+
+
+def _scans(jpeg):
+    """The number of scans, or a larger one that is not large.
+
+    Their marker occurs in thumbnails too, and by chance in what follows a picture. Only where it is found often are
+    the segments passed one by one.
+    """
+    found = jpeg.count(_START_OF_SCAN)
+    return found if found <= FEW_SCANS else sum(marker == _START_OF_SCAN for marker in _markers(jpeg))
+
+
+def _markers(jpeg):
+    """Yield the markers of the picture's segments, to its end-of-image or that of the file."""
     marker = _MARKER.search(jpeg, len(_JPEG))
-    while marker and marker[0] != _END_OF_IMAGE:
+    while marker:
+        yield marker[0]
+        if marker[0] == _END_OF_IMAGE:
+            return
         length = int.from_bytes(jpeg[marker.end():marker.end() + 2], 'big')
         marker = _MARKER.search(jpeg, marker.end() + length)
-    return not marker
 
 
 def read_crop(path, to_source, size, out=None):

@@ -3,6 +3,7 @@
 Threads suffice because OpenCV releases the interpreter's lock while it decodes and warps. Every random number depends
 on nothing but the seed, the epoch and the sample, so neither the number of threads nor a resumed run changes a batch.
 """
+import os
 import sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ import numpy as np
 
 from common import files, skeleton
 from common.data.crop import Augmentation, crop_matrix, crop_sample, random_view
-from common.errors import InputError
+from common.errors import InputError, StorageError
 from common.runtime import available_cores, stream
 
 
@@ -29,6 +30,7 @@ class Batch(NamedTuple):
                                               # device makes its own
     matrices: np.ndarray                      # float64 (B, 2, 3), source to input pixels
     indices: np.ndarray                       # int64 (B,) into the samples
+    read: np.ndarray                          # bool (B,): false where the image could not be decoded
 
 
 class Loader:
@@ -38,9 +40,10 @@ class Loader:
     shuffle: a new order every epoch. augment: an `Augmentation` or None.
     seed: (seed, phase), with which the streams of random numbers begin (`runtime.stream`).
     threads: by default one for each core this process may use.
-    strict: an unreadable image raises its InputError. Otherwise its slot stays black without visible joints, a warning
-    goes to stderr once for each file, `skipped` (path -> message) remembers it, and only an epoch without a single
-    readable image is an InputError.
+    strict: an image that cannot be decoded raises its InputError. Otherwise its slot holds another image of the batch,
+    without visible joints and marked as not `read`; a warning goes to stderr once for each file, `skipped` (path ->
+    message) remembers it, and only a batch without a single good image is an InputError. A file that cannot be read at
+    all is a StorageError in any case.
     shard: (rank, count) for one of several workers: its part of every epoch. The parts are disjoint and equally long,
     save that the last ones start over with the first samples where `count` does not divide their number.
     """
@@ -78,19 +81,12 @@ class Loader:
         order = self.order(epoch)
         starts = range(first * self.batch_size, len(order), self.batch_size)
         parts = (order[start:start + self.batch_size] for start in starts)
-        held = []                            # nothing leaves before the first readable image: maybe there is none
-        readable = first > 0
         with closing(_ahead(partial(self._prepare, epoch), parts, self.threads)) as prepared:
             for batch, failures in prepared:
-                held.append((batch, failures))
-                readable = readable or len(failures) < len(batch.indices)
-                if readable:
-                    for batch, failures in held:
-                        self._report(failures)
-                        yield batch
-                    held.clear()
-        if held:
-            raise InputError(f'no image can be read; the first: {held[0][1][0][1]}')
+                if len(failures) == len(batch.indices):
+                    raise InputError(f'a batch without a single image that can be decoded; the first: {failures[0][1]}')
+                self._report(failures)
+                yield batch
 
     def _report(self, failures):
         for path, message in failures:
@@ -99,23 +95,28 @@ class Loader:
                 print(f'warning: {message}; skipped', file=sys.stderr)
 
     def _prepare(self, epoch, indices):
-        """The batch of these samples, and a list of (path, message) for those whose image cannot be read."""
+        """The batch of these samples, and a list of (path, message) for those whose image cannot be decoded."""
         count, joints, (width, height) = len(indices), len(self.samples[0].joints), self.size
         batch = Batch(np.zeros((count, height, width, 3), np.uint8), np.zeros((count, joints, 2), np.float32),
                       np.zeros((count, joints), np.float32), np.zeros(count, np.float32), np.zeros((count, 2, 3)),
-                      indices)
+                      indices, np.ones(count, bool))
         failures = []
         for slot, index in enumerate(indices):
             try:
                 self._fill(batch, slot, epoch)
+            except StorageError:              # not the photograph's fault: to go on without it would change the training
+                raise
             except InputError as error:
                 if self.strict:
                     raise
+                batch.read[slot] = False
                 failures.append((self.samples[index].image, str(error)))
+        if failures and batch.read.any():     # what batch normalisation sees is nothing foreign
+            batch.images[~batch.read] = batch.images[np.resize(np.flatnonzero(batch.read), len(failures))]
         return batch, failures
 
     def _fill(self, batch, slot, epoch):
-        """Fill one slot of a batch; where the image cannot be read, its key and matrix only."""
+        """Fill one slot of a batch; where the image cannot be decoded, its key and matrix only."""
         index = int(batch.indices[slot])
         sample = self.samples[index]
         rng = stream(*self.seed, epoch, index)
@@ -147,15 +148,29 @@ def _ahead(function, items, threads):
 
 
 def training_loader(cfg, samples, phase=0, shard=(0, 1)) -> Loader:
-    """Shuffled and augmented batches of samples; unreadable images are skipped with a warning.
+    """Shuffled and augmented batches of samples; images that cannot be decoded are skipped with a warning.
 
     phase: how many networks this one starts from, each from the one before it: it sees new crops, not theirs once more.
+    Samples whose image is not there are left out, and counted in a warning; InputError where none is.
     """
+    samples = _with_image(samples)
     if not any(sample.visible.any() for sample in samples):
         raise InputError(f'data.train is {cfg.data.train}: nobody in it has an annotated joint')
     augment = Augmentation(cfg.augment.rotation, cfg.augment.scale, cfg.augment.flip, skeleton.of(cfg).flip_pairs)
     return Loader(samples, cfg.input.size, cfg.train.batch_size, shuffle=True, augment=augment,
                   seed=(cfg.train.seed, phase), strict=False, shard=shard)
+
+
+def _with_image(samples):
+    """The samples whose image is there."""
+    here = [sample for sample in samples if os.path.exists(sample.image)]
+    if len(here) < len(samples):
+        absent = next(sample.image for sample in samples if not os.path.exists(sample.image))
+        message = f'{absent}: missing, as are {len(samples) - len(here) - 1} more of {len(samples)} images to train on'
+        if not here:
+            raise InputError(message)
+        print(f'warning: {message}; they are left out', file=sys.stderr)
+    return here
 
 
 def ordered_loader(cfg, samples) -> Loader:

@@ -1,4 +1,5 @@
 """Checks of what JSON files hold: kinds of values, and records field by field."""
+import math
 from pathlib import PurePosixPath
 
 from common.errors import InputError
@@ -20,6 +21,16 @@ def is_number(value):
 def is_number_or_null(value):
     """As `is_number`, or None: of nobody."""
     return value is None or is_number(value)
+
+
+def is_count(value):
+    """A whole number, from 0 to beyond what anything here is counted to."""
+    return type(value) is int and 0 <= value < 1e9
+
+
+def is_finite(value):
+    """A float of any size, as sums are, neither NaN nor infinite."""
+    return type(value) is float and math.isfinite(value)
 
 
 def is_text(value):

@@ -17,10 +17,11 @@ CELL, STRUCT, CHAR, NUMBERS = 1, 2, 4, range(6, 16)                            #
 COMPLEX = 1 << 11                             # a flag
 ONE = (INT32, 8, 1, 1, INT8, 0)               # dimensions 1 x 1 and no name, in words
 MOST_NESTED, MOST_FIELDS, MOST_DIMENSIONS = 16, 256, 32
+MOST_NAME = 64                                # bytes of a name and the zero behind it, as in MATLAB
 # MPII's release, the largest file there is to read, is estimated to take half of either.
 MOST_BYTES = 256 << 20                        # of the file, and of a variable once it is decompressed
 MOST_MEMORY = 768 << 20                       # of what SciPy makes of it, which is about
-ARRAY_MEMORY, VALUE_MEMORY = 200, 8           # bytes for every array, and for every value in it
+ARRAY_MEMORY, VALUE_MEMORY = 200, 8           # bytes for every array, every field's name, and every value
 
 
 def check(content):
@@ -31,7 +32,7 @@ def check(content):
     order = {b'IM': '<', b'MI': '>'}.get(content[126:128])
     if order is None or struct.unpack(order + 'H', content[124:126])[0] != VERSION or len(content) > MOST_BYTES:
         raise ValueError
-    content, place, room = memoryview(content), HEADER, MOST_MEMORY
+    content, place, room, names = memoryview(content), HEADER, MOST_MEMORY, set()
     try:
         while place < len(content):
             kind, size = struct.unpack_from(order + '2I', content, place)
@@ -40,9 +41,10 @@ def check(content):
                 raise ValueError
             variable = _decompress(content[place + 8:end]) if kind == COMPRESSED else content[place:end]
             walk = _Walk(variable, order, room)
-            walk.matrix()
-            if walk.room < 0 or walk.place != len(variable):
+            name = walk.matrix()
+            if walk.room < 0 or walk.place != len(variable) or name in names:
                 raise ValueError
+            names.add(name)
             room, place = walk.room, end
     except (struct.error, zlib.error):        # beyond the end; not compressed
         raise ValueError from None
@@ -69,21 +71,28 @@ class _Walk:
         self.order = order
 
     def matrix(self, nested=0):
-        """Pass a matrix, tag and all."""
+        """Pass a matrix, tag and all; returns its name, None for one without anything."""
         kind, size = self.words(self.data, self.place)
         if kind != MATRIX or nested > MOST_NESTED:
             raise ValueError
         self.place += 8
         self.room -= ARRAY_MEMORY
-        if size:
-            flags, _ = self.words(self.data, self.place + 8)                   # behind their tag
-            self.place += 16
-            count = self._count()
-            self._element((INT8, UTF8))       # the name
-            self.room -= VALUE_MEMORY * count
-            if self.room < 0:
-                raise ValueError
-            self._values(flags & 0xff, count, 2 if flags & COMPLEX else 1, nested)
+        if not size:
+            return None
+        flags, _ = self.words(self.data, self.place + 8)                       # behind their tag
+        self.place += 16
+        count, name = self._count(), self._name()
+        self.room -= VALUE_MEMORY * count
+        if self.room < 0:
+            raise ValueError
+        self._values(flags & 0xff, count, 2 if flags & COMPLEX else 1, nested)
+        return name
+
+    def _name(self):
+        _, size, start = self._element((INT8, UTF8))
+        if size > MOST_NAME:
+            raise ValueError
+        return bytes(self.data[start:start + size])
 
     def _count(self):
         """The number of values that the dimensions say."""
@@ -114,12 +123,17 @@ class _Walk:
             raise ValueError
 
     def _fields(self):
-        """The number of a struct's fields."""
+        """The number of a struct's fields, whose names are different, and each ends with a zero."""
         lengths = self._integers()
-        _, size, _ = self._element((INT8, UTF8))
-        if len(lengths) != 1 or lengths[0] <= 0 or size // lengths[0] > MOST_FIELDS:
+        _, size, start = self._element((INT8, UTF8))
+        if len(lengths) != 1 or not 0 < lengths[0] <= MOST_NAME or size // lengths[0] > MOST_FIELDS:
             raise ValueError
-        return size // lengths[0]
+        width, whole = lengths[0], bytes(self.data[start:start + size])
+        names = [whole[place:place + width] for place in range(0, size - size % width, width)]
+        if any(name[-1] for name in names) or len({name.partition(b'\0')[0] for name in names}) < len(names):
+            raise ValueError
+        self.room -= ARRAY_MEMORY * len(names)
+        return len(names)
 
     def _matrices(self, count, nested):
         for _ in range(count):

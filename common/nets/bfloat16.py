@@ -32,7 +32,7 @@ DECONVOLUTIONS = r'head\d+_conv\d+_weight'               # the names of their we
 FLOAT32 = re.compile(r'stem_conv0_fwd|stem_batchnorm0_fwd|.*final_fwd|.*_concat\d+')
 
 
-class LossGraph(losses.LossGraph):
+class NarrowLossGraph(losses.LossGraph):
     """`losses.LossGraph` in bfloat16.
 
     MXNet's deconvolution crashes in bfloat16 where its weights' gradient is no array of its own but one that is still
@@ -102,7 +102,7 @@ def require(contexts):
         raise InputError('train.dtype bfloat16: MXNet has it on CPUs alone; use float32, or --cpus N')
     if not CPUINFO.exists():
         return
-    flags = CPUINFO.read_text().split()
+    flags = CPUINFO.read_text(encoding='utf-8').split()
     if 'avx512bw' not in flags:
         raise InputError('train.dtype bfloat16: needs a CPU with AVX-512, which this one lacks; use float32')
     if not use_tiles(flags) and 'avx512_bf16' not in flags:

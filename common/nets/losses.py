@@ -87,12 +87,16 @@ class GaussianLoss(HeatmapLoss):
     def pictured(cls, cfg, maps):
         return maps
 
-    def hybrid_forward(self, F, maps, cells, keys):
+    def target(self, F, maps, cells):
+        """The Gaussians (B, K, H, W)."""
         px, py = positions(F, maps)
         cx, cy = centres(F, cells)
         along_x = F.exp(-0.5 * F.square(F.broadcast_sub(px, cx) / self.cfg.loss.sigma))
         along_y = F.exp(-0.5 * F.square(F.broadcast_sub(py, cy) / self.cfg.loss.sigma))
-        return F.sum(F.square(maps - F.broadcast_mul(along_x, along_y)), axis=(2, 3))
+        return F.broadcast_mul(along_x, along_y)
+
+    def hybrid_forward(self, F, maps, cells, keys):
+        return F.sum(F.square(maps - self.target(F, maps, cells)), axis=(2, 3))
 
 
 class PoseLoss(gluon.HybridBlock):

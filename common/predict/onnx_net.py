@@ -6,6 +6,7 @@ import numpy as np
 
 from common import config, files, grid, runtime
 from common.errors import InputError
+from common.guard import graph
 
 try:
     import onnxruntime
@@ -14,10 +15,10 @@ except ImportError:
 
 
 def require():
-    """InputError where the package onnxruntime is not installed."""
-    if onnxruntime is None:
-        raise InputError('ONNX needs the package onnxruntime: pip install --editable .[export] in the project\'s '
-                         'folder')
+    """InputError where one of the packages is not installed: onnxruntime, and onnx, by which files are checked."""
+    if onnxruntime is None or graph.onnx is None:
+        raise InputError('ONNX needs the packages onnx and onnxruntime: pip install --editable .[export] in the '
+                         'project\'s folder')
 
 
 def identity(cfg):
@@ -44,8 +45,8 @@ class OnnxNet:
     """An .onnx file of `common.export`, called as the network is: images uint8 (B, H, W, 3) -> two lists of NDArrays.
 
     These hold a member a stage (none, of heat maps, for a regression network), see `nets/pose_net.py`. It runs on the
-    CPU, with as many threads as MXNet. InputError if the file is not such an export, or of another network than the
-    configuration's, and where onnxruntime is not installed.
+    CPU, with as many threads as MXNet. InputError if the file is not such an export (`guard/graph.py`), or of another
+    network than the configuration's, and where onnxruntime or onnx is not installed.
     """
 
     def __init__(self, path, cfg):
@@ -82,7 +83,9 @@ def _session(path):
     onnxruntime.set_default_logger_severity(4)                                 # a bad file is reported once, by us
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = runtime.threads()
+    options.add_session_config_entry('session.load_model_format', 'ONNX')      # onnxruntime has one of its own
     content = files.read_bytes(path)
+    graph.check(path, content)
     try:                                      # its fallback prints, and tries the same once more
         return onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'], enable_fallback=0)
     except Exception as error:

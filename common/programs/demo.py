@@ -9,6 +9,7 @@ one of them is a joint that not all data have, those are left out, and others jo
 `score` in 0..1, that confidence (1 for a regression network).
 """
 import os
+import re
 import sys
 from itertools import chain, islice
 from pathlib import Path
@@ -29,6 +30,9 @@ from common.programs import options
 os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
 
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v')
+# How the files begin that hold a video themselves: MP4 and QuickTime, AVI, Matroska, MPEG, ASF, FLV, Ogg.
+CONTAINERS = re.compile(rb'\x00...(?:ftyp|moov|mdat|wide|free|skip|pnot|uuid)|....mdat|RIFF....AVI |\x1aE\xdf\xa3|'
+                        rb'\x00\x00\x01[\xb3\xba]|G.{187}G|0&\xb2u\x8ef\xcf\x11|FLV\x01|OggS\x00', re.DOTALL)
 CODECS = {'.mp4': 'mp4v', '.avi': 'MJPG'}     # of the videos written
 PER_CONTEXT = 8                               # images at a time for each device
 UNSURE = 0.3                                  # joints with a lower score are drawn faintly
@@ -74,11 +78,22 @@ def read_folder(folder, box, size):
 def open_video(path):
     """An iterator over (number, RGB image) of a video's frames, and its frames per second.
 
-    InputError if there is not a single frame that can be decoded, or OpenCV cannot take the file's name.
+    InputError if there is not a single frame that can be decoded, or OpenCV cannot take the file's name. A file that
+    does not begin as a container of video does is none: FFmpeg would take a list of other files for a video of them.
     """
-    if not str(path).isprintable():           # a name that is not UTF-8 crashes it
+    try:
+        name = files.utf8_name(path)
+        with open(path, 'rb') as file:
+            head = file.read(192)
+    except UnicodeError:                      # a name that is not UTF-8 crashes it
+        name, head = '\n', b''
+    except OSError as error:
+        raise InputError(f'{path}: cannot be read ({error.strerror})') from None
+    if not name.isprintable():
         raise InputError(f'{str(path)!r}: give the video a name without unprintable characters')
-    video = cv2.VideoCapture(str(path))
+    if not CONTAINERS.match(head):
+        raise InputError(f'{path}: not a video that can be decoded ({", ".join(VIDEOS)})')
+    video = cv2.VideoCapture(name, cv2.CAP_FFMPEG)             # its other readers would take the file's neighbours
     rate = video.get(cv2.CAP_PROP_FPS)
     frames = enumerate(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for _, frame in iter(video.read, (False, None)))
     first = next(frames, None)
@@ -223,7 +238,7 @@ def check_network(args, released):
                          'and --params')
 
 
-def check_outputs(args, cfg, given):
+def check_places(args, cfg, given):
     """Say before anything is computed what cannot be written for the `kind` given."""
     out = Path(args.out)
     if given == 'photograph':
@@ -264,7 +279,7 @@ def main(dataset, argv=None):
     cfg = options.configuration(args, dataset, ['test.flip=true'] * args.flip_test)
     box = None if args.box is None else parse_box(args.box)
     source, out, given = Path(args.image), Path(args.out), kind(Path(args.image))
-    check_outputs(args, cfg, given)
+    check_places(args, cfg, given)
     if given == 'video':
         images, rate = open_video(source)
     else:
@@ -275,7 +290,8 @@ def main(dataset, argv=None):
 
     def pictures():
         for pose in tqdm(find_poses(cfg, net, images, box, contexts), desc='demo', unit=' images', leave=False):
-            records.append({'image': pose.label, 'joints': record(pose, person.joints)})
+            if args.json:
+                records.append({'image': pose.label, 'joints': record(pose, person.joints)})
             if args.heatmaps:
                 visualise.save(args.heatmaps, draw_heatmaps(cfg, pose))
             yield pose.label, draw(pose, person)
@@ -287,6 +303,6 @@ def main(dataset, argv=None):
             for name, picture in pictures():
                 visualise.save(picture_name(out, name) if given == 'folder' else out, picture)
     finally:                                  # of an interrupted folder, too, what is known
-        if args.json and records:
+        if records:
             files.write_json(args.json, records)
 

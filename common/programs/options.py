@@ -6,8 +6,8 @@ from common.errors import InputError
 
 
 def parser(description):
-    """An argument parser that shows the docstring's first line."""
-    return argparse.ArgumentParser(description=description.splitlines()[0])
+    """An argument parser whose --help shows the description as it stands."""
+    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def add_configuration(parser, default=None, required=True):

@@ -25,8 +25,9 @@ def predict_and_score(dataset, cfg, net, people, contexts, title):
     """
     loader = ordered_loader(cfg, people.samples)
     joints, scores = inference.predict(cfg, net, loader, contexts, title, scored=dataset.scored)
-    found = people.truth and {method: dataset.score(people, points, scores) for method, points in joints.items()}
-    return joints, scores, found
+    if people.truth is None:
+        return joints, scores, None
+    return joints, scores, {method: dataset.score(people, points, scores) for method, points in joints.items()}
 
 
 def test(dataset, cfg, params, source, contexts, outputs=Outputs()):
@@ -44,8 +45,9 @@ def test(dataset, cfg, params, source, contexts, outputs=Outputs()):
         dataset.save(outputs.save, people, chosen, scores)
     if found:
         places = ', '.join([str(source.data), source.split, *people.about.values()])
-        print(f'\n{cfg.name} by {cfg.test.decode} on {places}; the paper: {dataset.reference}')
-        print(dataset.table(found[cfg.test.decode], dataset.paper.get(results.cell(cfg.name))))
+        printed = dataset.paper.get(results.entry(cfg.name))
+        print(f'\n{cfg.name} by {cfg.test.decode} on {places}' + f'; the paper: {dataset.reference}' * bool(printed))
+        print(dataset.table(found[cfg.test.decode], printed))
         print(results.by_decoding(found, dataset.metrics))
     if found and outputs.json:
         files.write_json(outputs.json, {**found[cfg.test.decode], 'decodings': found, **people.about,

@@ -47,7 +47,8 @@ def main(dataset, argv=None):
 
     def prepare(cfg, phase):
         return (loader(dataset, cfg, args.data, phase, (job.devices.rank, job.devices.workers)),
-                validation(dataset, cfg, args.data, contexts))
+                validation(dataset, cfg, args.data, contexts),
+                dataset.samples(Source(args.data, cfg.data.valid), cfg.input.size))
 
     folders = phases.train(cfg, prepare, job)
     for folder in folders:                    # the best network of each, on the split that it was chosen by

@@ -7,7 +7,7 @@ from common.errors import InputError
 
 
 class Meter:
-    """Mean losses over the images of an epoch seen so far, and how many these are.
+    """Mean losses over the images of an epoch that were read so far, and how many these are.
 
     `state` holds the sums, as plain numbers for the checkpoint.
     """
@@ -15,7 +15,7 @@ class Meter:
 
     def __init__(self, title, samples, state=None):
         self.title, self._samples = title, samples
-        self.state = state or {'steps': 0, 'images': 0, 'sums': [0.0, 0.0]}
+        self.state = {'steps': 0, 'images': 0, 'skipped': 0, 'sums': [0.0, 0.0], **(state or {})}
         self._start, self._before, self.speed = time.monotonic(), self.images, None
 
     @property
@@ -26,8 +26,9 @@ class Meter:
     def images(self):
         return self.state['images']
 
-    def add(self, losses, indices):
-        """Add one step's losses, as `train_step` returns them, of these samples; InputError if one is not finite."""
+    def add(self, losses, batch):
+        """Add one step's losses, as `train_step` returns them, of a batch; InputError if one is not finite."""
+        indices = batch.indices
         losses = np.concatenate([part.asnumpy() for part in losses], axis=1)[:, :len(indices)]
         self.state['steps'] += 1
         finite = np.isfinite(losses).all(axis=0)
@@ -36,10 +37,12 @@ class Meter:
             more = f' and {len(names) - self.NAMED} more' * (len(names) > self.NAMED)
             raise InputError(f'{self.title}, step {self.steps}: the loss of {", ".join(names[:self.NAMED])}{more} is '
                              'not finite')
-        self.state['images'] += len(indices)
+        self.state['images'] += int(batch.read.sum())
+        self.state['skipped'] += int((~batch.read).sum())
         self.state['sums'] = [total + float(value) for total, value in zip(self.state['sums'], losses.sum(axis=1))]
 
     def means(self):
+        """{'heatmap_loss', 'joint_loss'}, as `PoseLoss` weights them."""
         heatmap_loss, joint_loss = (total / max(1, self.images) for total in self.state['sums'])
         return {'heatmap_loss': heatmap_loss, 'joint_loss': joint_loss}
 
@@ -49,9 +52,8 @@ class Meter:
 
     def average(self, total):
         """Make them those of all workers. total: a function that adds up a vector over them."""
-        images, *sums, speed = total([self.images, *self.state['sums'], self.speed])
-        self.state = {**self.state, 'images': round(images), 'sums': sums}
-        self.speed = speed
+        images, skipped, *sums, self.speed = total([self.images, self.state['skipped'], *self.state['sums'], self.speed])
+        self.state = {**self.state, 'images': round(images), 'skipped': round(skipped), 'sums': sums}
 
     def __str__(self):
         return ', '.join(f'{name.replace("_", " ")} {value:.4f}' for name, value in self.means().items())

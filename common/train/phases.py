@@ -1,14 +1,12 @@
 """Training an experiment on the disk: what it starts from before it, and what may be resumed."""
 import gc
-import hashlib
 import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from common import config, files, provenance, results, runtime
+from common.data import annotations
 from common.errors import InputError
 from common.nets import pose_net
 from common.train import resume, trainer
@@ -51,8 +49,8 @@ def run_folder(out, cfg) -> Path:
 def train(cfg, prepare, job) -> list:
     """Train an experiment, and before it the ones it starts from, after the last of them that is finished.
 
-    prepare: a function of a configuration and of how many others it starts from that returns the training loader and
-    the validation function. Returns the folders of that one and of those trained, in the order of training (none in a
+    prepare: a function of a configuration and of how many others it starts from that returns the training loader, the
+    validation function and the samples to validate on. Returns the folders of that one and of those trained, in the order of training (none in a
     worker that is not the first); each holds best.params, result.json, log.jsonl, config.yaml and last.state.
     InputError where the experiment's own folder holds a run already and the job does not resume, or a finished one that
     has lost its last.state: nothing is overwritten.
@@ -119,11 +117,14 @@ def _train_one(cfg, phase, prepare, start, job):
     with files.locked(folder) if devices.rank == 0 else nullcontext():
         runtime.seed_everything(cfg.train.seed)
         gc.collect()                          # the last phase's network is in reference cycles, and its memory large
-        loader, validate = prepare(cfg, phase)
-        about['annotations'] = _digest(loader.samples)
+        loader, validate, valid = prepare(cfg, phase)
+        annotations.check_apart(cfg.data, loader.samples, valid)
+        about['annotations'] = {'train': annotations.digest(loader.samples), 'valid': annotations.digest(valid)}
         resumed = (folder / STATE).exists()
         if resumed:
-            resume.check_same_people(folder, about)
+            resume.check_same_people(folder, cfg, about)
+        elif start:
+            resume.check_same_people(start.parent, cfg, about)
         if devices.rank == 0:
             config.save(cfg, folder / CONFIG)
             files.write_json(folder / ABOUT, about)
@@ -133,15 +134,6 @@ def _train_one(cfg, phase, prepare, start, job):
         history = trainer.fit(cfg, net, loader, validate, folder, devices)
         if devices.rank == 0:
             _write_result(folder / results.TRAINING, about, history)
-
-
-def _digest(samples):
-    """Of the annotations that a network is trained on: sixteen hex digits, whatever folder the images are in."""
-    digest = hashlib.sha256()
-    for sample in samples:
-        digest.update(Path(sample.image).name.encode())
-        digest.update(np.concatenate([sample.box, sample.joints.ravel(), sample.visible]).astype(np.float32).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _write_result(path, about, history):

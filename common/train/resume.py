@@ -45,9 +45,10 @@ def idle_keys(cfg, scored) -> set:
     return {key for key, is_used in used.items() if not is_used} | others
 
 
-def check_same_people(folder, about):
-    """InputError if the folder's run has been trained on other annotations than `about`'s, under the same name."""
-    earlier = files.read_object(folder / ABOUT).get('annotations', about['annotations'])
-    if earlier != about['annotations']:
-        raise InputError(f'{folder}: holds a run on another {about["data"]}, whose annotations to train on were not '
-                         'those of now; use another --out')
+def check_same_people(folder, cfg, about):
+    """InputError if the folder's run has seen other annotations than `about` has, under the same names."""
+    earlier, before = files.read_object(folder / ABOUT).get('annotations'), config.load(folder / CONFIG).data
+    for split, digest in about['annotations'].items():
+        if isinstance(earlier, dict) and before[split] == cfg.data[split] and earlier.get(split) != digest:
+            raise InputError(f'{folder}: holds a run on another {about["data"]}, whose annotations of {before[split]} '
+                             'were not those of now; use another --out')

@@ -3,6 +3,7 @@ import json
 from functools import cached_property
 from pathlib import Path
 
+import mxnet as mx
 from tqdm import tqdm
 
 from common import files
@@ -31,7 +32,8 @@ class Run:
         self._cfg, self._loader, self._folder, self._devices = cfg, loader, Path(folder), devices
         self.history, self._begun, self.meter = [], None, None
         if (self._folder / STATE).exists():
-            self.history, begun = checkpoint.load_state(self._folder / STATE, net, trainer, devices.contexts)
+            self.history, begun = checkpoint.load_state(self._folder / STATE, net, trainer,
+                                                              devices.contexts, ('score',))
             self._begun = begun if devices.workers == 1 else None     # several workers start the epoch anew
         self.schedule = Schedule(cfg.train.rates, cfg.train.patience, cfg.train.drops, cfg.train.epochs,
                                  [line['score'] for line in self.history])
@@ -78,8 +80,7 @@ class Run:
             try:
                 metrics = self.termination.give_up(self._workers.first, function, self.net)
             except InputError:                # of a validation image; the epoch's training need not be done again
-                if self._devices.workers == 1:
-                    self._save_state(self.meter.state)
+                self.save_unfinished()
                 raise
         if self.termination.signal:
             self._save_state(self.meter.state)
@@ -90,7 +91,7 @@ class Run:
         """Write the epoch down: history, log, checkpoints, screen."""
         self.meter.average(self._workers.total)
         line = {'epoch': self.epoch, 'rate': self.schedule.rate, **self.meter.means(),
-                'images_per_second': self.meter.speed, **metrics, 'best': self.schedule.update(metrics['score'])}
+                'images_per_second': self.meter.speed, 'skipped': self.meter.state['skipped'], **metrics, 'best': self.schedule.update(metrics['score'])}
         self.history.append(line)
         if self._devices.rank == 0:
             if line['best']:
@@ -102,6 +103,12 @@ class Run:
         if self.termination.signal:
             raise Terminated(self.termination.signal, f'{self.meter.title}, its end{self._saved()}')
 
+    def save_unfinished(self):
+        """Write the state within an epoch, to go on from there; several workers start the epoch anew."""
+        if self._devices.workers == 1:
+            mx.nd.waitall()
+            self._save_state(self.meter.state)
+
     def _save_state(self, begun):
         checkpoint.save_state(self._folder / STATE, self.net, self.trainer, self.history, begun)
 
@@ -112,7 +119,6 @@ class Run:
 
     def _shown(self, line):
         """An epoch's line of the log for the screen."""
-        skipped = len(self._loader.skipped)
         return (f'{self._cfg.name} epoch {line["epoch"]}: rate {line["rate"]:g}, heat maps {line["heatmap_loss"]:.4f}, '
                 f'joints {line["joint_loss"]:.4f}, {line["images_per_second"]:.1f} images/s, score {line["score"]:.2f}'
-                + ' (best)' * line['best'] + f', {skipped} unreadable images skipped' * bool(skipped))
+                + ' (best)' * line['best'] + f', {line["skipped"]} images skipped that cannot be decoded' * bool(line['skipped']))

@@ -5,6 +5,7 @@ from mxnet import autograd, gluon
 from tqdm import tqdm
 
 from common import runtime
+from common.errors import StorageError
 from common.nets.losses import LossGraph, PoseLoss
 from common.train.run import Run
 
@@ -32,20 +33,27 @@ def fit(cfg, net, loader, validate, folder, devices):
 def train_one_epoch(graph, run, loader, contexts):
     """The rest of a pass over the loader, from where the run's meter stands; InputError where a loss is not finite.
 
-    Returns early, after the step it is in, when a signal to end the process came.
+    Returns early, after the step it is in, when a signal to end the process came. StorageError where an image cannot be
+    read any more, from which the run can go on.
     """
     epoch, meter, pending = run.epoch, run.meter, None
     with tqdm(total=len(loader.order(epoch)), initial=meter.images, desc=meter.title, unit=' images', mininterval=1,
               dynamic_ncols=True, disable=loader.shard[0] > 0) as bar:
-        for batch in loader.batches(epoch, meter.steps):
-            step = train_step(graph, run.trainer, batch, contexts, loader.shard[1]), batch.indices
-            if pending:                       # read one step late, so that the device never waits for the host
+        try:
+            for batch in loader.batches(epoch, meter.steps):
+                step = train_step(graph, run.trainer, batch, contexts, loader.shard[1]), batch
+                if pending:                   # read one step late, so that the device never waits for the host
+                    meter.add(*pending)
+                pending = step
+                bar.set_postfix_str(str(meter), refresh=False)
+                bar.update(len(batch.images))
+                if run.termination.signal:
+                    break
+        except StorageError:                  # the state after the last whole step is kept
+            if pending:
                 meter.add(*pending)
-            pending = step
-            bar.set_postfix_str(str(meter), refresh=False)
-            bar.update(len(batch.images))
-            if run.termination.signal:
-                break
+            run.save_unfinished()
+            raise
         if pending:
             meter.add(*pending)
     mx.nd.waitall()                           # batch normalisation's statistics change untracked, in the backward pass
@@ -84,7 +92,7 @@ def loss_graph(cfg, net):
     kind = LossGraph
     if cfg.train.dtype == 'bfloat16':
         from common.nets import bfloat16  # MXNet's automatic mixed precision is only loaded where it is used
-        kind = bfloat16.LossGraph
+        kind = bfloat16.NarrowLossGraph
     graph = kind(net, PoseLoss(cfg, net.stride))
     graph.hybridize(static_alloc=True, static_shape=True)
     return graph

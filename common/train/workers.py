@@ -61,7 +61,7 @@ class Statistics:
 class Workers:
     """What the workers of a kvstore tell each other besides gradients and statistics."""
 
-    NUMBERS = 4                               # of a vector, at most
+    NUMBERS = 8                               # of a vector, at most
 
     def __init__(self, store):
         self._first = runtime.shard(store)[0] == 0

@@ -11,7 +11,7 @@ import numpy as np
 
 from common import files
 from common.errors import InputError
-from common.guard import params
+from common.guard import checks, params
 from common.weights import matching
 
 
@@ -39,8 +39,9 @@ def write_arrays(path, arrays):
     """Write {name: NDArray} (see `files.replacing`); a full disk is an InputError, and the old file stays."""
     with files.replacing(path) as temporary:
         try:
-            mx.nd.save(str(temporary), arrays)
-            mx.nd.load(str(temporary))        # MXNet does not notice when the last kilobytes find no room
+            name = files.utf8_name(temporary)
+            mx.nd.save(name, arrays)
+            mx.nd.load(name)                  # MXNet does not notice when the last kilobytes find no room
         except mx.MXNetError:
             raise InputError(f'{path}: cannot be written (is the disk full?); any earlier version is '
                              'unchanged') from None
@@ -82,15 +83,16 @@ def save_state(path, net, trainer, history, begun):
     write_arrays(path, arrays)
 
 
-def load_state(path, net, trainer, contexts):
-    """Load what `save_state` wrote; returns history and the epoch begun."""
+def load_state(path, net, trainer, contexts, needed=()):
+    """Load what `save_state` wrote; returns history and the epoch begun.
+
+    needed: the numbers that every epoch of the history has to have. InputError where the file is not the state of a run
+    of this network.
+    """
     arrays = read_arrays(path)
-    try:
-        state = json.loads(arrays.pop('json').asnumpy().tobytes().decode())
-        history, begun, updates = (state[key] for key in ('history', 'begun', 'updates'))
-    except (KeyError, ValueError, AttributeError, TypeError, RecursionError):
-        raise InputError(f'{path}: not the state of a run') from None
+    history, begun, updates = _progress(path, arrays.pop('json', None), needed)
     matching.load(parameters(net), _of_state(arrays), path, contexts)
+    _check_state(path, net, arrays)
     for name, parameter in statistics(net).items():
         copies = arrays.get(f'devices:{name}', ())
         if len(copies) == len(contexts):      # with another number of devices, all keep the first one's
@@ -106,6 +108,39 @@ def load_state(path, net, trainer, contexts):
                 updater.states_synced[index] = True
         optimizer._all_index_update_counts[device.device_id] = {index: updates for index in updater.states}
     return history, begun
+
+
+def _progress(path, text, needed):
+    """The history, the epoch begun and the number of updates in the JSON of a state; InputError where one is none."""
+    try:
+        state = json.loads(text.asnumpy().tobytes().decode())
+        history, begun, updates = (state[key] for key in ('history', 'begun', 'updates'))
+    except (KeyError, ValueError, AttributeError, TypeError, RecursionError):
+        raise InputError(f'{path}: not the state of a run') from None
+    good = {'history': checks.is_list(history, lambda line: checks.is_object(line, needed)),
+            'begun': begun is None or _is_begun(begun), 'updates': checks.is_count(updates)}
+    for key, is_good in good.items():
+        if not is_good:
+            raise InputError(f'{path}: not the state of a run: its "{key}" is not what a training writes')
+    return history, begun, updates
+
+
+def _is_begun(epoch):
+    """Whether it is what `trainer.Meter` keeps of an epoch."""
+    return (checks.is_object(epoch, ('steps', 'images'), checks.is_count)
+            and checks.is_count(epoch.get('skipped', 0))
+            and checks.is_list(epoch.get('sums'), checks.is_finite, 2))
+
+
+def _check_state(path, net, arrays):
+    """InputError unless the moments and running statistics in a state fit the network's parameters."""
+    for name, parameter in parameters(net).items():
+        own = parameter.list_data()[0]
+        moments = [arrays[key] for key in (f'mean:{name}', f'variance:{name}') if key in arrays]
+        copies = arrays.get(f'devices:{name}')
+        if (len(moments) == 1 or any((moment.shape, moment.dtype) != (own.shape, own.dtype) for moment in moments)
+                or copies is not None and copies.shape[1:] != own.shape):
+            raise InputError(f'{path}: not the state of a run of this network: what it holds of {name} does not fit')
 
 
 def _trained(net, trainer):

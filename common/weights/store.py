@@ -1,6 +1,9 @@
 """Parameters to start from: a file or folder of the user's, models/, or GluonCV's model store."""
+import hashlib
+import re
 from pathlib import Path
 
+from common import files
 from common.errors import InputError
 from common.runtime import import_gluoncv
 
@@ -25,8 +28,16 @@ def pretrained(place, backbone):
 
 
 def _in_folder(folder, name):
-    """The first file of a network's parameters in a folder, by its name, or None."""
-    return next(iter(sorted(folder.glob(f'{name}-*.params'))), None)
+    """The first file of a network's parameters in a folder, by its name, or None.
+
+    Where the name ends in eight digits of the file's SHA-1, as GluonCV's do, InputError unless they are those.
+    """
+    path = next(iter(sorted(folder.glob(f'{name}-*.params'))), None)
+    begin = path and path.stem[len(name) + 1:]
+    if path and re.fullmatch('[0-9a-f]{8}', begin):
+        if not hashlib.sha1(files.read_bytes(path)).hexdigest().startswith(begin):
+            raise InputError(f'{path}: damaged, its SHA-1 does not begin with {begin}; fetch it again, or remove it')
+    return path
 
 
 def fetch(name, option):
@@ -41,8 +52,9 @@ def fetch(name, option):
         file = f'{name}-{short_hash(name)}.params'
     except ValueError:
         raise InputError(f'{name}: GluonCV has no parameters of it; {option} takes others') from None
-    if (MODELS / file).exists():
-        return MODELS / file
+    path = _in_folder(MODELS, file[:-len('.params')].rpartition('-')[0])
+    if path and path.name == file:
+        return path
     try:
         return get_model_file(name)
     except Exception as error:                # the network's many ways to fail

@@ -50,7 +50,7 @@ def train(task):
     checkpoint.load_parameters(net, parameters_file(task), CONTEXTS)
     graph = trainer.loss_graph(configuration(task), net)
     optimizer = trainer.optimizer(net)
-    data = Batch(*batch(task), matrices=None, indices=None)
+    data = Batch(*batch(task), matrices=None, indices=None, read=None)
 
     def step():
         losses = trainer.train_step(graph, optimizer, data, CONTEXTS)

@@ -1,0 +1,58 @@
+"""TensorBoard's scalars: what is written, and that no fault of the disk stops a training."""
+import errno
+from types import SimpleNamespace
+
+import pytest
+from tensorboardX.proto.event_pb2 import Event
+
+from common.train.board import FOLDER, Board
+from common.train.meter import Meter
+
+
+def events(folder):
+    """The events in a folder's files: each record is a length (8 bytes), its checksum (4), the event, its checksum."""
+    found = []
+    for path in sorted((folder / FOLDER).iterdir()):
+        content = path.read_bytes()
+        while content:
+            length = int.from_bytes(content[:8], 'little')
+            found.append(Event.FromString(content[12:12 + length]))
+            content = content[16 + length:]
+    return found
+
+
+def test_numbers_are_on_the_disk_at_once(tmp_path):
+    board = Board(tmp_path, 3)
+    board.add(3, {'score': 41.5, 'best': True, 'decodings': {}, 'name': 'x'})
+    _, start, *scalars = events(tmp_path)
+    assert start.step == 3 and start.HasField('session_log')
+    assert {event.summary.value[0].tag: event.summary.value[0].simple_value for event in scalars}['score'] == 41.5
+    assert all(event.step == 3 for event in scalars)
+
+
+def test_a_disk_that_fails_costs_one_warning(tmp_path, monkeypatch, capsys):
+    board = Board(tmp_path, 1)
+
+    def full(_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+    monkeypatch.setattr(board._writer, 'write_event', full)
+    for epoch in (1, 2, 3):
+        board.add(epoch, {'score': 1.0})
+    error = capsys.readouterr().err
+    assert error.count('\n') == 1 and 'tensorboard: cannot be written (No space left on device); training goes on' in error
+
+
+def test_a_folder_that_cannot_be_made_costs_one_warning(tmp_path, capsys):
+    (tmp_path / FOLDER).touch()
+    Board(tmp_path, 1).add(1, {'score': 1.0})
+    assert capsys.readouterr().err.count('cannot be written') == 1
+
+
+@pytest.mark.parametrize('clock', [(100.0, 100.0), (100.0, 90.0)])
+def test_a_clock_that_stands_still_or_goes_back_gives_a_speed(monkeypatch, clock):
+    times = iter(clock)
+    monkeypatch.setattr('common.train.meter.time', SimpleNamespace(monotonic=lambda: next(times)))
+    meter = Meter('x', [])
+    meter.state['images'] = 10
+    meter.stop()
+    assert 0 < meter.speed < 1e6

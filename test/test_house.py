@@ -1,0 +1,42 @@
+"""How the house is built: imports go one way, and `common` knows no data set."""
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# From the ground up: a module imports only what is on its own floor or below.
+FLOORS = ('errors', 'grid', 'guard', 'files', 'runtime', 'heatmaps', 'skeleton', 'nets', 'config', 'provenance', 'data',
+          'dataset', 'weights', 'predict', 'results', 'train', 'deploy', 'programs')
+
+
+def imports(path):
+    """The modules that a file imports, such as 'common.nets.losses'."""
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.ImportFrom):
+            yield from (f'{node.module}.{name.name}' for name in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+
+
+def test_imports_go_one_way():
+    wrong = []
+    for path in sorted((ROOT / 'common').rglob('*.py')):
+        own = path.relative_to(ROOT / 'common').with_suffix('').parts[0]
+        if own not in FLOORS or path.name == '__main__.py':                    # programs at the commands' fixed names
+            continue
+        for module in imports(path):
+            parts = module.split('.')
+            if parts[0] == 'common' and len(parts) > 1 and parts[1] in FLOORS and \
+                    FLOORS.index(parts[1]) > FLOORS.index(own):
+                wrong.append(f'{path.relative_to(ROOT)} imports {module}')
+    assert not wrong
+
+
+def test_every_module_has_its_floor():
+    found = {path.stem if path.suffix else path.name for path in (ROOT / 'common').iterdir()
+             if path.suffix == '.py' or (path / '__init__.py').exists()}
+    assert found - set(FLOORS) == {'__init__', 'export', 'complexity'}
+
+
+def test_common_imports_no_data_set():
+    for path in (ROOT / 'common').rglob('*.py'):
+        assert not [module for module in imports(path) if module.split('.')[0] in ('pose_mpii', 'pose_coco')], path

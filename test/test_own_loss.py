@@ -1,0 +1,52 @@
+"""A heat-map loss of one's own, outside of `common`, with its own key, trained by the program and with its row."""
+import json
+
+import pytest
+from runs import SMALL
+
+from common import config
+from common.errors import InputError
+from common.guard import rules
+from common.nets.losses import GaussianLoss, kinds
+from pose_mpii import tables, train
+
+
+class RobustLoss(GaussianLoss):
+    """H1's Gaussian by absolute instead of square errors, beyond a margin."""
+
+    kind = 'robust'
+    keys = {**GaussianLoss.keys, 'margin': (rules.number(0), 'errors below this carry no loss')}
+
+    def hybrid_forward(self, F, maps, cells, keys):
+        error = F.abs(maps - self.target(F, maps, cells))
+        return F.sum(F.relu(error - self.cfg.loss.margin), axis=(2, 3))
+
+
+@pytest.fixture
+def experiment(root, tmp_path):
+    """Its YAML, in a folder named as the tables of the project are."""
+    path = tmp_path / 'experiments/cpu/mpii/table2/robust.yaml'
+    path.parent.mkdir(parents=True)
+    path.write_text(f'base: {root}/experiments/cpu/mpii/table2/h1.yaml\nloss: {{heatmap: robust, margin: 0.01}}\n')
+    return path
+
+
+def test_it_trains_and_has_its_row(experiment, tiny_data, tmp_path):
+    small = [*SMALL, 'train.batch_size=4', 'train.epochs=3', 'train.drops=[2]']
+    sets = [option for value in small for option in ('--set', value)]
+    train.main(['--cfg', str(experiment), '--data', str(tiny_data), '--out', str(tmp_path / 'out'), *sets])
+    log = [json.loads(line) for line in (tmp_path / 'out/cpu/mpii/table2/robust/log.jsonl').read_text().splitlines()]
+    assert log[2]['heatmap_loss'] < log[0]['heatmap_loss']
+    text = tables.write(tables.results.collect([tmp_path / 'out']), tmp_path, None)
+    row, = (line for line in text.splitlines() if line.startswith('| robust |'))
+    assert row.split('|')[2].count('/') == 2 and row.split('|')[-2].strip() == '-'
+
+
+def test_its_key_is_checked_and_nobody_elses(experiment, root):
+    assert config.load(experiment).loss.margin == 0.01
+    with pytest.raises(InputError, match='loss.margin is -1; expected a number of at least 0'):
+        config.load(experiment, ['loss.margin=-1'])
+    with pytest.raises(InputError, match='no value for loss.margin'):
+        config.load(root / 'experiments/cpu/mpii/table2/h1.yaml', ['loss.heatmap=robust'])
+    assert 'margin' not in config.load(root / 'experiments/cpu/mpii/table2/h1.yaml').loss
+    assert kinds()['robust'] is RobustLoss
