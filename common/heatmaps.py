@@ -35,3 +35,18 @@ def confidence(heatmaps, beta, window, debiased=False):
     sums = np.pad(normalised(heatmaps, beta, debiased), around).cumsum(axis=2).cumsum(axis=3)
     rows = sums[:, :, width:] - sums[:, :, :-width]
     return (rows[..., width:] - rows[..., :-width]).max(axis=(2, 3))
+
+
+def second_mode(heatmaps, window):
+    """The height of the second mode in the first one's (B, K): 0 where there is none.
+
+    Modes are cells that none of their eight neighbours exceeds; the second is the highest of those further than `window`
+    from the maximum's row or column. Heights count from 0; of a map that is nowhere above 0 it is 0, too.
+    """
+    (b, k, h, w), ((cells, highest)) = heatmaps.shape, argmax(heatmaps)
+    padded = np.pad(heatmaps, [(0, 0), (0, 0), (1, 1), (1, 1)], constant_values=-np.inf)
+    around = np.max([padded[:, :, y:y + h, x:x + w] for y in range(3) for x in range(3)], axis=0)
+    near = ((np.abs(np.arange(h)[:, None] - cells[..., 1, None, None]) <= window)
+            & (np.abs(np.arange(w) - cells[..., 0, None, None]) <= window))
+    second = np.where((heatmaps >= around) & ~near, heatmaps, 0).max(axis=(2, 3))
+    return np.maximum(second, 0) / np.where(highest > 0, highest, np.inf)

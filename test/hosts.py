@@ -174,7 +174,7 @@ Host *
     @contextmanager
     def closed(self, host):
         """A host's ports are, but for that of ssh: no route is for what leaves from another one."""
-        self.run(host, 'rule', 'add', 'ipproto', 'tcp', 'sport', '1024-65535', 'blackhole', 'preference', '1')
+        self.run(host, 'rule', 'add', 'ipproto', 'tcp', 'sport', '1024-65534', 'blackhole', 'preference', '1')
         try:
             yield
         finally:

@@ -189,6 +189,16 @@ def test_overrides_reach_the_first_phase_but_for_what_tells_the_phases_apart():
     assert (first.loss.joint, first.test.decode, first.train.batch_size) == ('none', 'argmax', 5)
 
 
+def test_an_override_that_begins_with_a_name_is_of_that_experiment_alone():
+    overrides = ['i1:train.epochs=7', 'table2/h1:network.beta=5', 'train.batch_size=3']
+    cfg = config.load(experiment_file('i1'), overrides)
+    first, last = phases.chain(cfg, overrides)
+    assert (first.network.beta, first.train.epochs, first.train.batch_size) == (5, 12, 3)
+    assert (last.network.beta, last.train.epochs, last.train.batch_size) == (30, 7, 3)
+    with pytest.raises(InputError, match='--set i2:train.epochs=7: no experiment here has that name; there are cpu/mpii'):
+        phases.chain(cfg, ['i2:train.epochs=7'])
+
+
 def test_an_override_stays_away_from_all_that_is_before_the_files_that_differ(tmp_path):
     (tmp_path / 'h1.yaml').write_text(f'base: {experiment_file("h1")}\n')
     (tmp_path / 'more.yaml').write_text('base: h1.yaml\ntrain: {start_from: h1}\n')

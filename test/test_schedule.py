@@ -1,11 +1,19 @@
 """The learning rate: dropped when validation saturates or at fixed epochs, and the same after a restart."""
+from types import SimpleNamespace
+
 import pytest
 
-from common.train.schedule import Schedule
+from common.train import schedule as module
 
 # Patience 2. Epochs 4 and 5 are no better than 3: drop. 6 is the best; 7 and 8 are not better: the end.
 SCORES = [10, 30, 40, 40, 39, 50, 50, 49]
 RATES = [1e-3] * 5 + [1e-5] * 3
+
+
+def Schedule(rates, patience, drops, epochs, scores=(), saturates='score'):
+    """A schedule, after epochs of these scores."""
+    train = SimpleNamespace(rates=rates, patience=patience, drops=drops, epochs=epochs, saturates=saturates)
+    return module.Schedule(train, [{'score': score} for score in scores])
 
 
 def run(schedule, scores):
@@ -15,7 +23,7 @@ def run(schedule, scores):
         if schedule.finished:
             break
         rates.append(schedule.rate)
-        best.append(schedule.update(score))
+        best.append(schedule.update({'score': score}))
     return rates, best
 
 
@@ -81,3 +89,18 @@ def test_patience_counts_from_the_start_once_drops_are_given_up():
     assert Schedule([1e-3, 1e-4], 8, [10], 20, scores).rate == 1e-4
     given_up = Schedule([1e-3, 1e-4], 8, [], 20, scores)
     assert given_up.rate == 1e-4 and run(given_up, [49] * 8)[0] == [1e-4] * 5
+
+
+def test_the_loss_decides_when_the_rate_drops_and_the_score_which_epoch_is_the_best():
+    schedule = Schedule([1e-3, 1e-5], 2, [], 100, saturates='loss')
+    losses, scores = [3, 2, 2, 2.5, 1, 1, 1], [10, 9, 8, 7, 6, 11, 5]
+    rates, best = [], []
+    for loss, score in zip(losses, scores):
+        rates.append(schedule.rate)
+        best.append(schedule.update({'score': score, 'validation_loss': loss}))
+    assert rates == [1e-3] * 4 + [1e-5] * 3 and schedule.finished
+    assert best == [True, False, False, False, False, True, False]
+
+
+def test_epochs_of_before_there_was_a_validation_loss_count_by_their_score():
+    assert Schedule([1e-3, 1e-5], 2, [], 100, [5, 4, 4], saturates='loss').rate == 1e-5

@@ -24,7 +24,8 @@ SET, SKELETON, HEATMAP = 'data.set', 'data.skeleton', 'loss.heatmap'
 def load(path, overrides=()) -> EasyDict:
     """The experiment in `path` as an EasyDict of every key in `schema`, plus `name` and `path`.
 
-    overrides: strings 'section.key=value', the value in YAML. The name is what `save` wrote or else the path below
+    overrides: strings 'section.key=value', the value in YAML, or 'NAME:section.key=value' for the experiment of that name
+    alone ('i1' is enough for 'mpii/table2/i1'). The name is what `save` wrote or else the path below
     `experiments`, without its suffix ('mpii/table2/i1'). InputError names the file or option and the key, and says
     what would be right.
     """
@@ -43,14 +44,16 @@ def resolve(path, overrides=()):
     """The name of the experiment in `path`, and {'section.key': (checked value, file or option it stands in)}."""
     path = Path(os.path.realpath(path))
     values = _read(path, (), {})
+    name = _check('name', *values.pop('name', (_name(path), path)), relative_path())
     for override in overrides:
         key, equals, value = override.partition('=')
+        whose, _, key = key.strip().rpartition(':')
         if not equals:
             raise InputError(f'--set {override}: expected section.key=value')
-        if key.strip() == 'name':
+        if key == 'name':
             raise InputError(f'--set {override}: unknown key name; a file may hold it')
-        values[key.strip()] = (yaml_text.parse(value, f'--set {override}'), f'--set {override}')
-    name = _check('name', *values.pop('name', (_name(path), path)), relative_path())
+        if is_named(name, whose):
+            values[key] = (yaml_text.parse(value, f'--set {override}'), f'--set {override}')
     rules = {f'{section}.{key}': rule for section, keys in schema().items() for key, (rule, _) in keys.items()}
     values = {**{key: (value, path) for key, value in BEFORE.items()}, **values}
     for key, (_, source) in values.items():
@@ -65,6 +68,11 @@ def resolve(path, overrides=()):
             raise InputError(f'{path}: no value for {key}; expected {rule.text}')
     return name, {key: (_check(key, *values[key], rule), values[key][1]) for key, rule in rules.items()
                   if key in values}
+
+
+def is_named(name, whose) -> bool:
+    """Whether an override that begins 'WHOSE:' is of the experiment of this name; one without is of all."""
+    return f'/{name}'.endswith(f'/{whose}') if whose else True
 
 
 def save(cfg, path):

@@ -59,7 +59,9 @@ def schema():
             'batch_size': Key(integer(1), 'over all devices (of each worker, with several machines)'),
             'rates': Key(list_of(number(0, above=True), at_least=1), 'the next one when validation saturates; saturated '
                                                                      'again, the run ends'),
-            'patience': Key(integer(1), 'epochs without a better score: validation has saturated'),
+            'saturates': Key(one_of('loss', 'score'), 'what says that validation has saturated: its loss, as in the '
+                                                      'paper, or its score'),
+            'patience': Key(integer(1), 'epochs without a better one: validation has saturated'),
             'drops': Key(list_of(integer(1)), 'if given, the epochs after which the rate drops; patience is unused'),
             'epochs': Key(integer(1), 'at most'),
             'freeze_bn': Key(boolean(), 'batch normalisation by its running statistics'),
@@ -84,7 +86,8 @@ def optional(cfg_loss):
 
 
 # Keys younger than configurations that were saved, and what these meant.
-BEFORE = {'train.dtype': 'float32', 'test.stage': 0, 'loss.window': 0, 'network.debiased': False}
+BEFORE = {'train.dtype': 'float32', 'test.stage': 0, 'loss.window': 0, 'network.debiased': False,
+          'train.saturates': 'score'}
 
 
 def problems(cfg):

@@ -26,8 +26,7 @@ LAYERS = ('Convolution', 'Deconvolution', 'FullyConnected')
 def require():
     """InputError where the package onnx is not installed."""
     if onnx is None:
-        raise InputError('writing ONNX needs the package onnx: pip install --editable .[export] in the project\'s '
-                         'folder')
+        raise InputError('writing ONNX needs the package onnx: sh scripts/setup.sh export')
 
 
 def build(symbol, arrays, shape, outputs, metadata):

@@ -6,7 +6,7 @@ are rendered here, on the device, as outer products of one-dimensional profiles.
 joints out that are not visible and divides by the constant number of joints, so that the mean over a batch does not
 depend on how the batch is spread over devices.
 """
-from mxnet import autograd, gluon
+from mxnet import autograd, gluon, nd
 
 from common import grid, heatmaps
 from common.guard import rules
@@ -150,3 +150,22 @@ class LossGraph(gluon.HybridBlock):
     def backward(self, outputs):
         """The gradients of what was made of this graph's outputs under `autograd.record`, of each device."""
         autograd.backward(outputs)
+
+
+class MeanLoss:
+    """The mean of a configuration's losses over batches that are only looked at, as for validation."""
+
+    def __init__(self, cfg, stride):
+        self._loss, self._sum, self._count = PoseLoss(cfg, stride), 0.0, 0
+
+    def add(self, batch, outputs):
+        """Add a `data.loader.Batch`; outputs: the network's of each device's part of its images."""
+        start = 0
+        for maps, joints in outputs:
+            end, context = start + len(joints[0]), joints[0].context
+            true = (nd.array(array[start:end], ctx=context) for array in (batch.joints, batch.visible, batch.keys))
+            self._sum += sum(part.sum().asscalar().item() for part in self._loss(maps, joints, *true))
+            self._count, start = self._count + end - start, end
+
+    def __float__(self):
+        return self._sum / max(1, self._count)

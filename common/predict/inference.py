@@ -1,4 +1,5 @@
 """A trained network, and what it finds: joints of every decoding in source-image coordinates."""
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,23 +34,26 @@ def decodings(cfg):
     return ('regression',) if cfg.network.head == 'regression' else decode.HEATMAP_DECODINGS
 
 
-def forward(net, images, contexts, stage=0):
+def forward(net, images, contexts, stage=0, watch=None):
     """Heat maps (B, K, H, W), None for regression, and joints (B, K, 2) of uint8 images (B, H, W, 3).
 
-    stage: of a multi-stage network, 1 for the first; 0 for the last.
+    stage: of a multi-stage network, 1 for the first; 0 for the last. watch: a function of what the network puts out on
+    each device, as NDArrays, to be called before it is read.
     """
     outputs = [net(part) for part in runtime.scatter(images, contexts[:len(images)])]
+    if watch:
+        watch(outputs)
     heatmaps = [stages[stage - 1].asnumpy() for stages, _ in outputs if stages]
     joints = np.concatenate([stages[stage - 1].asnumpy() for _, stages in outputs])
     return np.concatenate(heatmaps) if heatmaps else None, joints
 
 
-def infer(cfg, net, images, contexts):
-    """`forward` as the configuration's `test.stage` and `test.flip` want it.
+def infer(cfg, net, images, contexts, watch=None):
+    """`forward` as the configuration's `test.stage` and `test.flip` want it; `watch` is for the images as they are.
 
     The flip test (section 6.1) averages heat maps and joints with those of the mirrored images, mirrored back.
     """
-    plain = forward(net, images, contexts, cfg.test.stage)
+    plain = forward(net, images, contexts, cfg.test.stage, watch)
     if not cfg.test.flip:
         return plain
     mirrored = decode.unflip(*forward(net, np.ascontiguousarray(images[:, :, ::-1]), contexts, cfg.test.stage),
@@ -83,11 +87,12 @@ def pictured(cfg, heatmaps):
     return losses.kinds()[cfg.loss.heatmap].pictured(cfg, heatmaps)
 
 
-def predict(cfg, net, loader, contexts, title, scored=False):
+def predict(cfg, net, loader, contexts, title, scored=False, loss=None):
     """Joints of every sample by every decoding, and scores.
 
     Returns {decoding: (N, K, 2)} in 0-based pixels of the source images, in the order of the samples, and scores
-    (N, K), if `scored`: `joint_scores`, 1 for a regression network; None otherwise, for they take their time.
+    (N, K), if `scored`: `joint_scores`, 1 for a regression network; None otherwise, for they take their time. loss: a
+    `nets.losses.MeanLoss` to add everything to.
     """
     methods = decodings(cfg)
     joints = {method: [] for method in methods}
@@ -95,7 +100,8 @@ def predict(cfg, net, loader, contexts, title, scored=False):
     with tqdm(total=len(loader.samples), desc=title, unit=' images', mininterval=1, leave=False,
               dynamic_ncols=True) as bar:
         for batch in loader.batches():
-            heatmaps, direct = infer(cfg, net, batch.images, contexts)
+            watch = partial(loss.add, batch) if loss else None
+            heatmaps, direct = infer(cfg, net, batch.images, contexts, watch)
             for method in methods:
                 joints[method].append(locate(cfg, net, heatmaps, direct, method, batch.matrices))
             if scored:

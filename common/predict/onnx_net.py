@@ -17,8 +17,7 @@ except ImportError:
 def require():
     """InputError where one of the packages is not installed: onnxruntime, and onnx, by which files are checked."""
     if onnxruntime is None or graph.onnx is None:
-        raise InputError('ONNX needs the packages onnx and onnxruntime: pip install --editable .[export] in the '
-                         'project\'s folder')
+        raise InputError('ONNX needs the packages onnx and onnxruntime: sh scripts/setup.sh export')
 
 
 def identity(cfg):

@@ -6,9 +6,10 @@ Runs a trained network once and prints the data set's metrics, in percent, of
   for windows of 3 x 3 to 9 x 9 cells, for a beta from a quarter of the configured `network.beta` to four times of it;
 - every decoding, on the joints whose normalised map (Eq. 5) has one mode and on the others apart. One mode: nine tenths
   of it lie in one window of `test.window`;
-- every decoding, by the height of the map's maximum.
+- every decoding, by the height of the map's maximum;
+- how many maps have a second mode above 30% of the first ("cleaner maps", section 6.1 of the paper).
 
-The last two are of data sets that score single joints. --json writes them with where they are from. A decodings.json
+The second and third are of data sets that score single joints. --json writes them with where they are from. A decodings.json
 beside a result's test.json comes into the tables (`scripts/paper_tables.py`).
 """
 import numpy as np
@@ -26,6 +27,7 @@ from common.results import markdown
 WINDOWS = (1, 2, 3, 4, 0)                     # cells to each side of the maximum; 0: all, as in `loss.window`
 FACTORS = (0.25, 0.5, 1, 2, 4)                # of network.beta
 ONE_MODE = 0.9                                # of a normalised map in one window
+SECOND = 0.3                                  # of the first mode's height
 PEAKS = (0, 0.2, 0.35, 0.5, 0.65, 0.8, np.inf)                                 # heights of a map's maximum
 
 
@@ -34,18 +36,20 @@ def study(dataset, cfg, net, people, contexts):
 
     Returns {'local': [{'beta', 'window', and the metrics}], 'debiased': [{'beta', metrics}],
     'modes': [{'modes': 'one' or 'several', 'share': percent of the joints, decoding: metrics, ...}],
-    'peaks': [{'from', 'to', 'share', decoding: metrics, ...}]}, the last two where joints are scored one by one.
+    'peaks': [{'from', 'to', 'share', decoding: metrics, ...}], the last two where joints are scored one by one,
+    'second': percent of the maps with a second mode}.
     """
     beta, window = cfg.network.beta, cfg.test.window
     local = [('local', factor * beta, cells) for factor in FACTORS for cells in WINDOWS]
     debiased = [('debiased', factor * beta, 0) for factor in FACTORS]
     own = [(method, beta, window) for method in HEATMAP_DECODINGS]
-    joints, confidence, peaks = {setting: [] for setting in (*local, *debiased, *own)}, [], []
+    joints, confidence, peaks, seconds = {setting: [] for setting in (*local, *debiased, *own)}, [], [], []
     for batch in tqdm(ordered_loader(cfg, people.samples).batches(), desc='test', unit=' batches', leave=False,
                       dynamic_ncols=True):
         maps, direct = inference.infer(cfg, net, batch.images, contexts)
         confidence.append(heatmaps.confidence(maps, beta, window, cfg.network.debiased))
         peaks.append(heatmaps.argmax(maps)[1])
+        seconds.append(heatmaps.second_mode(maps, window) > SECOND)
         for setting, found in joints.items():
             found.append(_locate(cfg, net, maps, direct, setting, batch.matrices))
     joints = {setting: np.concatenate(found) for setting, found in joints.items()}
@@ -56,7 +60,8 @@ def study(dataset, cfg, net, people, contexts):
         return {metric: result[metric] for metric in dataset.metrics}
 
     found = {'local': [{'beta': setting[1], 'window': setting[2], **metrics(setting)} for setting in local],
-             'debiased': [{'beta': setting[1], **metrics(setting)} for setting in debiased]}
+             'debiased': [{'beta': setting[1], **metrics(setting)} for setting in debiased],
+             'second': 100 * float(np.concatenate(seconds).mean())}
     counts = dataset.counted(people)
     if counts is not None:
         one_mode = np.concatenate(confidence) >= ONE_MODE
@@ -133,6 +138,7 @@ def main(dataset, argv=None):
     contexts = runtime.contexts(args.gpus, args.cpus)
     found = study(dataset, cfg, inference.load_network(cfg, args.params, contexts), people, contexts)
     print(local_table(found['local']), debiased_table(found['debiased']), sep='\n')
+    print(f'{found["second"]:.1f}% of the maps have a second mode above {SECOND:.0%} of the first\n')
     if 'modes' in found:
         print(modes_table(found['modes']), peaks_table(found['peaks']), sep='\n')
     if args.json:

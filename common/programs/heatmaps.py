@@ -1,8 +1,8 @@
 """Figure 2 for any networks: their heat maps of some joints over the same photographs.
 
 A row a joint; for each person the photograph, with the annotated joint where there is one, and the heat map of each
-network. Of an integral network and of H2 the normalised map is shown (Eq. 5: softmax of beta H, whose expectation is
-the joint), of H1 H itself, of H3 its sigmoid; each map's own maximum gets the full colour.
+network. Of all networks the same is shown, the normalised map (Eq. 5: softmax of beta H, whose expectation is the
+integral's joint); each map's own maximum gets the full colour.
 """
 import numpy as np
 
@@ -11,6 +11,7 @@ from common.data.crop import crop_matrix, crop_sample
 from common.data.loader import ordered_loader
 from common.dataset import Source
 from common.errors import InputError
+from common.heatmaps import normalised
 from common.predict import inference, visualise
 from common.programs import options
 
@@ -18,11 +19,11 @@ HEIGHT = 256                                  # of the photographs in the figure
 
 
 def heatmaps(cfg, params, samples, contexts):
-    """The maps (N, K, h, w) to look at of a network's configured stage (see `inference.pictured`)."""
+    """The normalised maps (N, K, h, w) of a network's configured stage."""
     net = inference.load_network(cfg, params, contexts)
     batches = ordered_loader(cfg, samples).batches()
     maps = [inference.infer(cfg, net, batch.images, contexts)[0] for batch in batches]
-    return inference.pictured(cfg, np.concatenate(maps))
+    return normalised(np.concatenate(maps), cfg.network.beta, cfg.network.debiased)
 
 
 def figure(person, samples, joints, names, maps):

@@ -15,7 +15,8 @@ def add_configuration(parser, default=None, required=True):
     parser.add_argument('--cfg', required=required and default is None, default=default, metavar='YAML',
                         help='the experiment, a file below experiments/' + f' (default: {default})' * bool(default))
     parser.add_argument('--set', action='append', default=[], metavar='KEY=VALUE', dest='overrides',
-                        help='override one key of the experiment, such as train.epochs=6')
+                        help='override one key of the experiment and of those it starts from, such as train.epochs=6; '
+                             'i1:train.epochs=6 of i1 alone')
 
 
 def add_network(parser, default=None, required=True):

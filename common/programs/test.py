@@ -17,14 +17,14 @@ class Outputs(NamedTuple):
     save: Optional[str] = None                # all predictions, as the data set's evaluation reads them
 
 
-def predict_and_score(dataset, cfg, net, people, contexts, title):
-    """What a network finds of people, by every decoding.
+def predict_and_score(dataset, cfg, net, people, contexts, title, loss=None):
+    """What a network finds of people, by every decoding; loss: as of `inference.predict`.
 
     Returns {decoding: joints (N, K, 2)} in 0-based source pixels, their scores (N, K) or None (`Dataset.scored`), and
     {decoding: result of `Dataset.score`}, None without ground truth.
     """
     loader = ordered_loader(cfg, people.samples)
-    joints, scores = inference.predict(cfg, net, loader, contexts, title, scored=dataset.scored)
+    joints, scores = inference.predict(cfg, net, loader, contexts, title, dataset.scored, loss)
     if people.truth is None:
         return joints, scores, None
     return joints, scores, {method: dataset.score(people, points, scores) for method, points in joints.items()}

@@ -3,6 +3,7 @@ from common import files, runtime
 from common.data.loader import training_loader
 from common.dataset import Source
 from common.errors import InputError
+from common.nets.losses import MeanLoss
 from common.programs import options
 from common.programs.test import Outputs, predict_and_score, test
 from common.train import phases
@@ -14,7 +15,7 @@ def loader(dataset, cfg, data, phase=0, shard=(0, 1)):
 
 
 def validation(dataset, cfg, data, contexts):
-    """A function of the network: its metrics on the validation split, and the 'score' that decides.
+    """A function of the network: its metrics and loss on the validation split, and the 'score' that decides.
 
     Metrics are those of the configured decoding; 'decodings' has those of all of them, lists in the metrics' order.
     """
@@ -24,9 +25,10 @@ def validation(dataset, cfg, data, contexts):
     files.require_images([sample.image for sample in people.samples])            # said at once, not after an epoch
 
     def validate(net):
-        _, _, found = predict_and_score(dataset, cfg, net, people, contexts, 'validate')
+        loss = MeanLoss(cfg, net.stride)
+        _, _, found = predict_and_score(dataset, cfg, net, people, contexts, 'validate', loss)
         chosen = found[cfg.test.decode]
-        return {'score': chosen[dataset.decides], **{key: chosen[key] for key in dataset.metrics},
+        return {'score': chosen[dataset.decides], 'validation_loss': float(loss), **{key: chosen[key] for key in dataset.metrics},
                 'decodings': {method: [result[key] for key in dataset.metrics] for method, result in found.items()}}
     return validate
 

@@ -80,16 +80,22 @@ def chain(cfg, overrides) -> list:
     """The experiment, preceded by the one it starts from, whose file's path from its own folder it names, and so on.
 
     Overrides hold for all of them, save those of keys in which the files differ from there on: these tell one from the
-    other.
+    other. One that begins with an experiment's name holds for that alone ('i1:train.epochs=6').
     """
     links, own = [cfg], {'train.start_from'}
+    named = [override for override in overrides if ':' in override.partition('=')[0]]
     while links[0].train.start_from:
         path = Path(os.path.realpath(Path(links[0].path).parent / f'{links[0].train.start_from}.yaml'))
         own.update(config.differences(config.load(links[0].path), config.load(path)))
-        first = config.load(path, [override for override in overrides if override.partition('=')[0].strip() not in own])
+        first = config.load(path, [override for override in overrides
+                                   if override in named or override.partition('=')[0].strip() not in own])
         if first.name in [link.name for link in links]:
             raise InputError(f'{links[0].path}: train.start_from is {links[0].train.start_from}, which starts from it')
         links.insert(0, first)
+    for override in named:
+        if not any(config.is_named(link.name, override.partition(':')[0].strip()) for link in links):
+            raise InputError(f'--set {override}: no experiment here has that name; there are '
+                             f'{", ".join(link.name for link in links)}')
     return links
 
 

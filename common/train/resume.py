@@ -6,7 +6,7 @@ from common.nets import losses
 # What a training leaves in its folder at its start.
 CONFIG, ABOUT = 'config.yaml', 'run.json'
 # The keys that may change when a run is resumed.
-RESUMED_WITH = ('train.epochs', 'train.patience', 'train.drops', 'train.rates', 'test.batch_size')
+RESUMED_WITH = ('train.epochs', 'train.patience', 'train.saturates', 'train.drops', 'train.rates', 'test.batch_size')
 
 
 def check_same_run(folder, cfg, data, goes_on):

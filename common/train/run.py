@@ -35,8 +35,7 @@ class Run:
             self.history, begun = checkpoint.load_state(self._folder / STATE, net, trainer,
                                                               devices.contexts, ('score',))
             self._begun = begun if devices.workers == 1 else None     # several workers start the epoch anew
-        self.schedule = Schedule(cfg.train.rates, cfg.train.patience, cfg.train.drops, cfg.train.epochs,
-                                 [line['score'] for line in self.history])
+        self.schedule = Schedule(cfg.train, self.history)
         if devices.workers > 1:
             share_parameters(trainer, devices.kvstore)
         self.termination = Termination(enabled=devices.workers == 1)
@@ -91,7 +90,7 @@ class Run:
         """Write the epoch down: history, log, checkpoints, screen."""
         self.meter.average(self._workers.total)
         line = {'epoch': self.epoch, 'rate': self.schedule.rate, **self.meter.means(),
-                'images_per_second': self.meter.speed, 'skipped': self.meter.state['skipped'], **metrics, 'best': self.schedule.update(metrics['score'])}
+                'images_per_second': self.meter.speed, 'skipped': self.meter.state['skipped'], **metrics, 'best': self.schedule.update(metrics)}
         self.history.append(line)
         if self._devices.rank == 0:
             if line['best']:

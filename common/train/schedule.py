@@ -1,38 +1,45 @@
-"""The learning rate's schedule: "1e-3, dropped to 1e-5 when validation saturates" (section 6.1), or fixed drops."""
+"""The learning rate's schedule: "1e-3, dropped to 1e-5 when the loss on the validation set saturates" (section 6.1)."""
 
 
 class Schedule:
     """The rates of a run, one after the other, and its end.
 
-    Without `drops`, the next rate is taken once `patience` epochs have brought no better score than the best so far,
-    and the run ends when that happens at the last rate. With `drops`, the rate changes after these epochs (counted
-    from 1). At most `epochs` in all. scores: of the epochs that a resumed run has behind it; it goes on as if these
-    settings had held from its start, so that it may be given others.
+    Without `train.drops`, the next rate is taken once `train.patience` epochs have brought no lower validation loss than
+    the lowest so far (with `train.saturates: score`, no better score), and the run ends when that happens at the last
+    rate. With drops, the rate changes after these epochs (counted from 1). At most `train.epochs` in all.
     """
 
-    def __init__(self, rates, patience, drops, epochs, scores=()):
-        self._rates, self._patience, self._drops, self._epochs = rates, patience, drops, epochs
-        self.epoch, self._saturations, self._waited, self._best = 0, 0, 0, None
-        for score in scores:
-            self.update(score)
+    def __init__(self, train, history=()):
+        """train: the section of the configuration; history: the epochs, dicts with 'score' and 'validation_loss', that a
+        resumed run has behind it. It goes on as if the settings had held from its start, so that it may be given others.
+        """
+        self._train = train
+        self.epoch, self._saturations, self._waited, self._best, self._lowest = 0, 0, 0, None, None
+        for line in history:
+            self.update(line)
 
     @property
     def rate(self):
         """The rate of the next epoch."""
-        passed = sum(epoch <= self.epoch for epoch in self._drops) or self._saturations
-        return self._rates[min(passed, len(self._rates) - 1)]
+        passed = sum(epoch <= self.epoch for epoch in self._train.drops) or self._saturations
+        return self._train.rates[min(passed, len(self._train.rates) - 1)]
 
     @property
     def finished(self):
-        return self._saturations >= len(self._rates) or self.epoch >= self._epochs
+        return self._saturations >= len(self._train.rates) or self.epoch >= self._train.epochs
 
-    def update(self, score):
-        """Take the validation score of the epoch just finished (higher is better); True if it is the best so far."""
+    def update(self, metrics):
+        """Take the metrics of the epoch just finished; True if its 'score' (higher is better) is the best so far."""
         self.epoch += 1
-        best = self._best is None or score > self._best
-        self._best = score if best else self._best
-        self._waited = 0 if best else self._waited + 1
-        if not self._drops and self._waited >= self._patience:
+        best = self._best is None or metrics['score'] > self._best
+        self._best = metrics['score'] if best else self._best
+        if self._train.saturates == 'loss' and 'validation_loss' in metrics:
+            gained = self._lowest is None or metrics['validation_loss'] < self._lowest
+            self._lowest = metrics['validation_loss'] if gained else self._lowest
+        else:
+            gained = best
+        self._waited = 0 if gained else self._waited + 1
+        if not self._train.drops and self._waited >= self._train.patience:
             self._saturations += 1
             self._waited = 0
         return best

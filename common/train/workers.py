@@ -75,7 +75,8 @@ class Workers:
         return self._sum(vector).asnumpy()[:len(numbers)].tolist()
 
     def first(self, validate, net):
-        """The metrics of an epoch, which the first worker alone computes; all of them get its score and so agree."""
-        metrics = validate(net) if self._first else {'score': 0.0}
-        metrics['score'], = self.total([metrics['score']])
-        return metrics
+        """The metrics of an epoch, which the first worker alone computes; all get those that the schedule goes by."""
+        shared = ('score', 'validation_loss')
+        metrics = validate(net) if self._first else dict.fromkeys(shared, 0.0)
+        known = [name for name in shared if name in metrics]
+        return {**metrics, **dict(zip(known, self.total([metrics[name] for name in known])))}
