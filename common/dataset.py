@@ -1,6 +1,6 @@
 """What the programs ask of a data set. `pose_mpii` and `pose_coco` each make one record; a third needs no more.
 
-`experiments/README.md` goes through a data set of one's own, step by step.
+`experiments/own.md` goes through a data set of one's own, step by step.
 """
 from typing import Any, NamedTuple, Optional
 

@@ -30,8 +30,8 @@ integral" is our decoding, the others the paper's. The paper's own figures are t
 of experiments/mpii and experiments/coco: other families of experiments and other data sets have them beside theirs to
 compare the order and the differences, not the values. The paper's "params" are the ResNets' with their classifiers;
 the networks with their deconvolutions have those counted here. The Gaussian of H1's target has the paper's standard
-deviation of 1 cell, that of I1's 1.5 in experiments/mpii, and that of both in experiments/drawn (README, "H1 and the
-integral").
+deviation of 1 cell, that of I1's 1.5 in experiments/mpii, and that of both in experiments/drawn (common/README.md says
+why).
 '''
 
 

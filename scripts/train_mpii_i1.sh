@@ -1,6 +1,6 @@
 #!/bin/sh
 # Table 2's I1: trains H1, then I1 from it, and prints both rows beside the paper's.
-#   sh scripts/train_mpii_i1.sh                     MPII in data/mpii (README: "MPII"), or the sample where it is absent
+#   sh scripts/train_mpii_i1.sh                     MPII in data/mpii (pose_mpii/README.md), or the sample where it is absent
 #   sh scripts/train_mpii_i1.sh --sample            a generated sample of drawn figures, minutes on a CPU
 #   sh scripts/train_mpii_i1.sh --data DIR --cfg experiments/cpu/mpii/table2/i1.yaml      other data, other size
 # --out DIR, and whatever pose_mpii/train.py takes (--gpus 0,1,2,3, --set train.epochs=6, ...). A second call goes on
@@ -31,7 +31,7 @@ sh "$root/scripts/setup.sh"
 python=$root/.venv/bin/python
 
 if [ -z "$sample$data" ] && [ ! -d "$root/data/mpii" ]; then
-    echo "MPII is not in $root/data/mpii (README.md says how to get it): running on the generated sample instead"
+    echo "MPII is not in $root/data/mpii (pose_mpii/README.md says how to get it): running on the generated sample instead"
     sample=yes
 fi
 if [ -n "$sample" ]; then

@@ -90,10 +90,11 @@ def test_absent_packages_are_one_clear_error(monkeypatch):
 
 
 @pytest.mark.parametrize('run', ['compare', 'bfloat16'])
-def test_the_readme_has_the_table_of_the_results(root, run):
+def test_the_page_has_the_table_of_the_results(root, run):
     rows = json.loads((root / f'results/benchmark/{run}.json').read_text())['rows']
-    rows = [row for row in rows if 'failed' not in row]
-    assert compare.table(rows) in (root / 'README.md').read_text()
+    lines = compare.table([row for row in rows if 'failed' not in row]).splitlines()
+    measured = [line.rsplit('|', 3)[0] + '|' for line in lines]                # without the last two columns
+    assert '\n'.join(measured) in (root / 'results/benchmark/README.md').read_text()
 
 
 def test_in_bfloat16_mean_losses_are_compared():
