@@ -174,7 +174,8 @@ def test_a_state_is_what_was_saved(state):
 
 @pytest.mark.parametrize('key, value', [
     ('history', {}), ('history', 5), ('history', None), ('history', [5]), ('history', [{}]),
-    ('history', [{'score': 'x'}]), ('history', [{'score': float('nan')}]), ('begun', 5), ('begun', []), ('begun', {}),
+    ('history', [{'score': 'x'}]), ('history', [{'score': 1, 'validation_loss': 'x'}]),
+    ('history', [{'score': float('nan')}]), ('begun', 5), ('begun', []), ('begun', {}),
     ('begun', {'steps': 1.5, 'images': 1, 'sums': [0.0, 0.0]}),
     ('begun', {'steps': 1, 'images': -1, 'sums': [0.0, 0.0]}),
     ('begun', {'steps': 1, 'images': 1, 'sums': [0.0]}),

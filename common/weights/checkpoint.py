@@ -117,12 +117,17 @@ def _progress(path, text, needed):
         history, begun, updates = (state[key] for key in ('history', 'begun', 'updates'))
     except (KeyError, ValueError, AttributeError, TypeError, RecursionError):
         raise InputError(f'{path}: not the state of a run') from None
-    good = {'history': checks.is_list(history, lambda line: checks.is_object(line, needed)),
+    good = {'history': checks.is_list(history, lambda line: _is_line(line, needed)),
             'begun': begun is None or _is_begun(begun), 'updates': checks.is_count(updates)}
     for key, is_good in good.items():
         if not is_good:
             raise InputError(f'{path}: not the state of a run: its "{key}" is not what a training writes')
     return history, begun, updates
+
+
+def _is_line(line, needed):
+    """Whether it is what an epoch leaves in the history; its validation loss may be absent, and need not be finite."""
+    return checks.is_object(line, needed) and type(line.get('validation_loss', 0)) in (int, float)
 
 
 def _is_begun(epoch):
