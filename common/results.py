@@ -116,7 +116,8 @@ class Section:
 
         They have a file below the family's experiments, or a result.
         """
-        files = [path.stem for path in sorted((EXPERIMENTS / self.family / table).glob('*.yaml'))]
+        files = [path.stem for path in sorted((EXPERIMENTS / self.family / table).glob('*.yaml'))
+                 if 'base:' in path.read_text(encoding='utf-8')]               # others are lines that these share
         found = [name.rpartition('/')[2] for name in sorted(self._found) if name.rpartition('/')[0] ==
                  f'{self.family}/{table}']
         here = list(dict.fromkeys(files + found))

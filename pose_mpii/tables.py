@@ -150,13 +150,14 @@ def settings_table(section, table):
     if not columns:
         return None
     rows = []
-    for method in methods:
+    for method in dict.fromkeys(name for column in columns for name in section.methods(f'{table}/{column}', methods)):
         entries = [f'{table}/{column}/{method}' for column in columns]
-        name = paper.NAMES[method]
+        name = paper.NAMES.get(method, method)
         rows.append([name, *map(section.score, entries)])
         if method != 'r1':                    # it has no heat maps
             rows.append([f'{name}, local integral', *(section.score(entry, 'local') for entry in entries)])
-        rows.append([f'{name}, paper', *(_triple(paper.SCORES[entry]) for entry in entries)])
+        if method in methods:
+            rows.append([f'{name}, paper', *(_triple(paper.SCORES[entry]) for entry in entries)])
     rows = [row for row in rows if set(row[1:]) != {'-'}]
     rows.append(['images, heat maps', *(section.size(f'{table}/{column}/i1') for column in columns)])
     for row, name in zip(zip(*(section.complexity(f'{table}/{column}/i1') for column in columns)),
