@@ -3,8 +3,7 @@
 A person is drawn from far to near, so that limbs hide each other as in a photograph. Left and right can be told from
 the picture: most people look to the viewer, and who is seen from behind has no face and often a rucksack.
 """
-from collections import namedtuple
-from typing import Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -102,9 +101,14 @@ class Body:
         self.seated = leg_pose == 0
 
 
-# A convex shape around discs (x, y, radius), with the colours (BGR) of its inside, its edge (None: no edge) and the
-# light on it (None: flat); parts with a larger depth are drawn later.
-Part = namedtuple('Part', 'depth colour discs edge light')
+class Part(NamedTuple):
+    """A convex shape around discs; colours are BGR."""
+
+    depth: float                              # parts with a larger one are drawn later
+    colour: Tuple[float, float, float]        # of its inside
+    discs: list                               # of (x, y, radius)
+    edge: Optional[Tuple[float, float, float]]     # its colour, None: no edge
+    light: Optional[Tuple[float, float, float]]    # the colour of the light on it, None: flat
 
 
 def part(depth, colour, *discs, edge=True, lit=False) -> Part:

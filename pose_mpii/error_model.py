@@ -14,9 +14,9 @@ draws what the integral gains at PCKh@0.1 against the width of a cell in noises.
 """
 import argparse
 import sys
-from collections import namedtuple
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -46,8 +46,14 @@ WIDTHS = 4, 8, 16                             # of cells, in pixels, that the ga
 RATIOS = np.linspace(1.5, 5, 36)              # of a cell's width to the noise
 MEASURED = ('integral', 'o', 'integral, measured'), ('local', 'x', 'local integral, measured')
 
-Pair = namedtuple('Pair', 'name cells h i')
-Pair.__doc__ = """H and I of one network: H's name in `paper.SCORES`, cells across a heat map, both scores in the paper."""
+
+class Pair(NamedTuple):
+    """H and I of one network."""
+
+    name: str                                 # H's in `paper.SCORES`
+    cells: int                                # across a heat map
+    h: tuple                                  # H's scores in the paper, by `METRICS`
+    i: tuple                                  # I's
 
 
 class People:
