@@ -2,7 +2,10 @@
 
 `experiments/own.md` goes through a data set of one's own, step by step.
 """
-from typing import Any, NamedTuple, Optional
+from pathlib import Path
+from typing import Any, NamedTuple, Optional, Union
+
+import numpy as np
 
 from common.skeleton import Skeleton
 
@@ -64,11 +67,11 @@ class Dataset:
         """Write predictions, as of `score`, to a file."""
         raise NotImplementedError
 
-    def save_path(self, path, source, name) -> str:
+    def save_path(self, path, source, name) -> Union[str, Path]:
         """Where --save writes for an experiment's name; InputError for a path that cannot be."""
         return path
 
-    def counted(self, people):
+    def counted(self, people) -> Optional[np.ndarray]:
         """Which joints the score counts (N, K), and `only` may leave some of out; None where it is not of joints."""
         return None
 

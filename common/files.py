@@ -5,13 +5,14 @@ import os
 import re
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, Iterator
 
 from common.errors import InputError, StorageError
 
 TEMPORARY = re.compile(r'\..+\.\d+(\.\w+)?')
 
 
-def make_folder(path):
+def make_folder(path) -> Path:
     """Create a folder and its parents; InputError where that is not possible. Returns a `Path`."""
     path = Path(path)
     try:
@@ -26,7 +27,7 @@ def make_folder(path):
     return path
 
 
-def utf8_name(path):
+def utf8_name(path) -> str:
     """The name of a path for a library that takes UTF-8 in every locale; UnicodeError if it is not in UTF-8.
 
     In another locale than UTF-8's, Python has decoded the same bytes to other characters.
@@ -64,7 +65,7 @@ def require_images(paths):
 
 
 @contextmanager
-def replacing(path):
+def replacing(path) -> Iterator[Path]:
     """Yield a temporary name beside `path`, renamed to `path` on success and removed on failure.
 
     The previous file stays whole until the new one is on the disk; a link stays one. A full disk, an unwritable folder
@@ -87,7 +88,7 @@ def replacing(path):
 
 
 @contextmanager
-def locked(place):
+def locked(place) -> Iterator[None]:
     """Keep other processes from writing to a folder, or a file, too; InputError where one is at it.
 
     The lock ends with the process; its empty file stays. What a process that was killed in `replacing` left in the folder
@@ -130,7 +131,7 @@ def write_json(path, value):
     write_text(path, json.dumps(value, indent=1) + '\n')
 
 
-def read_bytes(path):
+def read_bytes(path) -> bytes:
     """What a file holds; StorageError naming it where it cannot be read."""
     try:
         with open(path, 'rb') as file:
@@ -141,7 +142,7 @@ def read_bytes(path):
         raise InputError(f'{path}: cannot be read (this locale has no such name; set LC_ALL to one of UTF-8)') from None
 
 
-def read_json(path):
+def read_json(path) -> Any:
     """The value in a JSON file; InputError naming the file, and the line where it is malformed."""
     content = read_bytes(path)
     try:
@@ -152,7 +153,7 @@ def read_json(path):
         raise InputError(f'{path}: not valid JSON') from None
 
 
-def read_object(path):
+def read_object(path) -> dict:
     """The dict in a JSON file; InputError as `read_json`, and where it holds something else."""
     value = read_json(path)
     if not isinstance(value, dict):

@@ -6,7 +6,7 @@ functions work on floats, NumPy arrays, NDArrays and Symbols alike.
 """
 
 
-def stride(deconvolutions):
+def stride(deconvolutions) -> int:
     """Input pixels a heat-map cell is wide: a ResNet's 32, halved by each deconvolution."""
     return 32 // 2 ** deconvolutions
 

@@ -1,10 +1,12 @@
 """What heat maps (B, K, H, W) say, in NumPy: where their maximum is, their distribution, and how sure it is."""
+from typing import Tuple
+
 import numpy as np
 
 TINY = 1e-9                                   # of the maximum's weight, in every cell: no map is without any
 
 
-def argmax(heatmaps):
+def argmax(heatmaps) -> Tuple[np.ndarray, np.ndarray]:
     """The location of the maximum (Eq. 1): heat maps (B, K, H, W) -> cells (B, K, 2), x and y, and values (B, K)."""
     flat = heatmaps.reshape(heatmaps.shape[:2] + (-1,))
     index = flat.argmax(axis=2)
@@ -12,7 +14,7 @@ def argmax(heatmaps):
     return np.stack([x, y], axis=2).astype(np.float32), np.take_along_axis(flat, index[..., None], axis=2)[..., 0]
 
 
-def normalised(heatmaps, beta, debiased=False):
+def normalised(heatmaps, beta, debiased=False) -> np.ndarray:
     """The distribution whose expectation is the integral (Eq. 5): softmax of beta times heat maps (B, K, H, W).
 
     debiased: with the background's weights subtracted, as `nets.integral.Integral` does.
@@ -24,7 +26,7 @@ def normalised(heatmaps, beta, debiased=False):
     return mass / mass.sum(axis=(2, 3), keepdims=True)
 
 
-def confidence(heatmaps, beta, window, debiased=False):
+def confidence(heatmaps, beta, window, debiased=False) -> np.ndarray:
     """How sure each joint is (B, K), in 0..1: the largest share of its normalised map in (2 window + 1)^2 cells.
 
     Unlike the maximum, which is 1 for a sure joint of H1 and has no bounds for H2, H3 and I*, it means the same for
@@ -37,7 +39,7 @@ def confidence(heatmaps, beta, window, debiased=False):
     return (rows[..., width:] - rows[..., :-width]).max(axis=(2, 3))
 
 
-def second_mode(heatmaps, window):
+def second_mode(heatmaps, window) -> np.ndarray:
     """The height of the second mode in the first one's (B, K): 0 where there is none.
 
     Modes are cells that none of their eight neighbours exceeds; the second is the highest of those further than `window`

@@ -2,24 +2,25 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import Optional
 
 from common import config
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def data_name(folder):
+def data_name(folder) -> str:
     """What a data set is called in results: its folder's own name."""
     return Path(os.path.realpath(folder)).name
 
 
-def of_test(cfg, data, split):
+def of_test(cfg, data, split) -> dict:
     """What makes a test's JSON say by itself where it is from (read by `results.collect`)."""
     return {'experiment': cfg.name, 'data': data_name(data), 'split': split, 'commit': commit(),
             'seed': cfg.train.seed, 'config': config.sections(cfg)}
 
 
-def commit():
+def commit() -> Optional[str]:
     """The project's commit, with -dirty where files were changed since; None outside a git checkout of it."""
     if not (ROOT / '.git').exists():
         return None

@@ -3,8 +3,10 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
+from easydict import EasyDict
 
 from common import config, files
 from common.errors import InputError
@@ -41,7 +43,7 @@ PROVENANCE = {
 BOXES = {'boxes': (is_text, 'where people are from')}
 
 
-def collect(folders):
+def collect(folders) -> dict:
     """Every `test.json` below the folders: {data set: {experiment: [result, ...]}}, by seeds.
 
     A result is the file's dict with its `path`; of one experiment with one seed on one split (and boxes), the
@@ -60,14 +62,14 @@ def collect(folders):
     return found
 
 
-def read(path):
+def read(path) -> dict:
     """One `test.json` as a dict, with its `path`; InputError where the file is not such a result."""
     result = files.read_object(path)
     check_record(path, 'a result', result, {**PROVENANCE, **BOXES}, optional=BOXES)
     return {**result, 'path': path}
 
 
-def departures(result, cfg):
+def departures(result, cfg) -> dict:
     """What a result was not configured as `cfg` is: {key: (value, value of cfg)}, save for the seed.
 
     Keys that are younger than the result have the value that was theirs before (`config.BEFORE`), or are left out, as
@@ -98,20 +100,20 @@ class Section:
                 check_record(result['path'], 'a result', result, {**always, **validated}, () if own else validated)
 
     @property
-    def title(self):
+    def title(self) -> str:
         return f'## experiments/{self.family}' + (f' on {self.data}' if self.data else '') + '\n'
 
-    def configuration(self, entry):
+    def configuration(self, entry) -> Optional[EasyDict]:
         """The configuration of an entry such as 'table3/a/h1', None where the family has no such experiment."""
         path = EXPERIMENTS / self.family / f'{entry}.yaml'
         return _load(path) if path.exists() else None
 
-    def results(self, entry):
+    def results(self, entry) -> list:
         """All the results of an entry: of its seeds, and on every split."""
         cfg = self.configuration(entry)
         return self._found.get(cfg.name if cfg else f'{self.family}/{entry}', [])
 
-    def methods(self, table, known=()):
+    def methods(self, table, known=()) -> list:
         """The methods that a table such as 'table2' has in this family: those of `known` in their order, then others.
 
         They have a file below the family's experiments, or a result.
@@ -123,16 +125,16 @@ class Section:
         here = list(dict.fromkeys(files + found))
         return [method for method in known if method in here] + [method for method in here if method not in known]
 
-    def seeds(self, entry, split=None):
+    def seeds(self, entry, split=None) -> list:
         """The results of an entry on a split, one a seed; None: those that its training chose its network by."""
         return _on(self.results(entry), split)
 
-    def runs(self):
+    def runs(self) -> dict:
         """{name below the family, such as 'table2/h1' or 'study/h1_more': the results of its seeds}, in that order."""
         runs = {name[len(self.family) + 1:]: _on(results) for name, results in sorted(self._found.items())}
         return {name: seeds for name, seeds in runs.items() if seeds}
 
-    def sources(self):
+    def sources(self) -> str:
         """What each result is and where it is from, as Markdown; empty where there is none."""
         lines = [_source(result) for _, results in sorted(self._found.items()) for result in results]
         return '### Sources\n\n' + '\n'.join(lines) + '\n' if lines else ''
@@ -154,7 +156,7 @@ def _source(result):
             + ','.join(f' `{key}` {now!r} instead of {was!r}' for key, (was, now) in different.items()))
 
 
-def sections(found, data_set, section=Section):
+def sections(found, data_set, section=Section) -> list:
     """The sections of what `collect` returned that belong to a data set, such as 'mpii'; the paper's family first.
 
     section: the class to make. The paper's family, which bears the data set's name, is there even without results.
@@ -165,7 +167,7 @@ def sections(found, data_set, section=Section):
     return [section(family, data, found.get(data, {})) for family, data in dict.fromkeys(papers + families)]
 
 
-def entry(name):
+def entry(name) -> str:
     """Which entry of which table an experiment is: the name 'cpu/mpii/table2/h1' -> 'table2/h1'; '' if it is none."""
     return name[name.rfind('table'):] if 'table' in name else ''
 
@@ -184,7 +186,7 @@ def _shown(path):
     return path.relative_to(ROOT) if ROOT in path.parents else path
 
 
-def mean_and_spread(values):
+def mean_and_spread(values) -> str:
     """Percentages of several seeds as text: '58.3', or the mean and the standard deviation, '58.3 ± 0.2'.
 
     '-' where one is None.
@@ -195,7 +197,7 @@ def mean_and_spread(values):
     return text if len(values) == 1 else f'{text} ± {np.std(values, ddof=1):.1f}'
 
 
-def by_decoding(scores, keys):
+def by_decoding(scores, keys) -> str:
     """{decoding: result} as text, a line for each with these keys of the results."""
     def shown(value):
         return '-' if value is None else f'{value:.2f}'
@@ -203,6 +205,6 @@ def by_decoding(scores, keys):
                      for method, result in scores.items())
 
 
-def markdown(header, rows):
+def markdown(header, rows) -> str:
     """A Markdown table of texts."""
     return '\n'.join('| ' + ' | '.join(row) + ' |' for row in [header, ['---'] * len(header), *rows]) + '\n'

@@ -3,12 +3,12 @@ import os
 import random
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Tuple
 
 from common.errors import InputError
 
 
-def available_cores():
+def available_cores() -> int:
     """Physical cores this process may use: its CPU affinity, hyper-threads counted once, capped by the cgroup."""
     try:
         cpus = os.sched_getaffinity(0)
@@ -50,7 +50,7 @@ def use_available_cores():
     os.environ.setdefault('OMP_NUM_THREADS', str(available_cores()))
 
 
-def threads():
+def threads() -> int:
     """How many threads OpenMP takes outside of nested regions, by OMP_NUM_THREADS (such as 4, or 4,2)."""
     first = os.environ.get('OMP_NUM_THREADS', '').partition(',')[0].strip()
     return int(first) if first.isdigit() and int(first) else available_cores()
@@ -73,7 +73,7 @@ def import_gluoncv():
         sys.modules.update(torch)
 
 
-def contexts(gpus=None, cpus=None):
+def contexts(gpus=None, cpus=None) -> list:
     """Devices from the command line: `gpus` is '0,1,2,3', `cpus` the number of CPU contexts.
 
     Without either, all the GPUs there are, or one CPU context. Several CPU contexts behave as several GPUs do (each
@@ -102,13 +102,13 @@ def contexts(gpus=None, cpus=None):
     return [mx.gpu(i) for i in ids]
 
 
-def scatter(array, contexts):
+def scatter(array, contexts) -> list:
     """A NumPy array (B, ...) as NDArrays of the same type, in nearly equal parts over the devices: bytes stay bytes."""
     from mxnet import gluon, nd
     return gluon.utils.split_and_load(nd.array(array, dtype=array.dtype), contexts, even_split=False)
 
 
-def kvstore(name):
+def kvstore(name) -> Any:
     """What exchanges gradients: `name` itself for one process, a connected store for `dist_sync`.
 
     InputError where MXNet's scheduler has not been named to a dist_sync worker, which would wait for ever.
@@ -124,7 +124,7 @@ def kvstore(name):
     return mx.kv.create(name)
 
 
-def shard(store):
+def shard(store) -> Tuple[int, int]:
     """(rank, count) of this process among the workers that share a `kvstore`."""
     return (0, 1) if isinstance(store, str) else (store.rank, store.num_workers)
 
@@ -154,7 +154,7 @@ def seed_everything(seed):
     mx.random.seed(seed)
 
 
-def stream(seed, *key):
+def stream(seed, *key) -> Any:
     """A generator of random numbers, `np.random.Generator`, of its own for each seed and key of whole numbers.
 
     Such as stream(seed, phase, epoch, sample): NumPy's SeedSequence sees to it that no two streams meet, whatever the

@@ -50,7 +50,7 @@ def from_names(tree) -> Skeleton:
     return Skeleton(tuple(tree['joints']), optional=tuple(index[name] for name in tree.get('optional', ())), **pairs)
 
 
-def check(tree):
+def check(tree) -> dict:
     """The content of a skeleton's file with nothing else in it; `rules.Wrong` that says what is wrong."""
     if not isinstance(tree, dict) or not set(KEYS) <= set(tree) <= {*KEYS, *MORE}:
         raise Wrong(f'expected {", ".join(KEYS)} and perhaps {", ".join(MORE)}')

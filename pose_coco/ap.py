@@ -12,7 +12,7 @@ from pose_coco.layout import PERSON
 COLUMNS = ('AP', 'AP50', 'AP75', 'APM', 'APL')
 
 
-def average_precision(dataset, records):
+def average_precision(dataset, records) -> dict:
     """{'AP': ., 'AP50': ., 'AP75': ., 'APM': ., 'APL': .} in percent, None where there is nobody of that size.
 
     dataset: images and annotations as `layout.read_annotations` or `layout.read_split` return them; records: as of
@@ -38,7 +38,7 @@ def _index(images, annotations):
     return coco
 
 
-def format_table(result, paper=None):
+def format_table(result, paper=None) -> str:
     """A result of `average_precision` as the columns of Table 8; `paper`: a second row, five figures."""
     rows = [['', *COLUMNS], ['ours', *map(_shown, result.values())]]
     if paper:

@@ -2,7 +2,7 @@
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class People(NamedTuple):
     about: dict = {'boxes': ANNOTATED}        # whose boxes they are
 
 
-def person_box(bbox, size):
+def person_box(bbox, size) -> Tuple[float, float, float, float]:
     """The box (cx, cy, w, h) around COCO's [x, y, width, height] that has the aspect ratio of `size` (width, height).
 
     The shorter side grows until the ratio fits, then both grow by 1.25. The centre moves by -0.5 from COCO's
@@ -44,7 +44,7 @@ def person_box(bbox, size):
     return x + w / 2 - 0.5, y + h / 2 - 0.5, *fit(PADDING * w, PADDING * h, size)
 
 
-def load_people(data, split, size, boxes=None, score_threshold=0.0, iou_threshold=1.0):
+def load_people(data, split, size, boxes=None, score_threshold=0.0, iou_threshold=1.0) -> People:
     """The `People` of a split (see `layout.read_split`) for an input of `size` (width, height).
 
     Without `boxes` they are the annotated ones, save crowds, those without a keypoint and those with a box below a
@@ -117,7 +117,7 @@ def _distinct(people, threshold):
     return [people[index] for index in np.sort(np.concatenate(kept))]
 
 
-def box_nms(boxes, scores, threshold):
+def box_nms(boxes, scores, threshold) -> np.ndarray:
     """Drop the boxes (N, 4) whose IoU with a kept one of a higher score is above the threshold.
 
     Returns the indices of the kept ones, best first; of equal scores (N,) the first index is the higher.
@@ -125,7 +125,7 @@ def box_nms(boxes, scores, threshold):
     return suppress(iou(boxes[:, np.newaxis], boxes) > threshold, scores)
 
 
-def iou(boxes, others):
+def iou(boxes, others) -> np.ndarray:
     """Intersection over union of boxes (..., 4), [x, y, width, height], that broadcast."""
     start = np.maximum(boxes[..., :2], others[..., :2])
     end = np.minimum(boxes[..., :2] + boxes[..., 2:], others[..., :2] + others[..., 2:])
@@ -142,21 +142,21 @@ class Coco(Dataset):
     skeleton, metrics, decides, scored = SKELETON, COLUMNS, 'AP', True
     reference, paper = 'ResNet-101 at 256 x 256 on test-dev', paper.SCORES
 
-    def samples(self, source, size):
+    def samples(self, source, size) -> list:
         return load_people(source.data, source.split, size, **source.options).samples
 
-    def people(self, source, size):
+    def people(self, source, size) -> People:
         truth = read_split(source.data, source.split) if has_annotations(source.data, source.split) else None
         people = load_people(source.data, source.split, size, **source.options)
         return people._replace(truth=truth, about={'boxes': _whose_boxes(**source.options)})
 
-    def files(self, source):
+    def files(self, source) -> list:
         return [source.options.get('boxes'), *annotation_files(source.data, source.split)]
 
-    def score(self, people, joints, scores):
+    def score(self, people, joints, scores) -> dict:
         return average_precision(people.truth, to_records(people, joints, scores))
 
-    def table(self, result, paper=None):
+    def table(self, result, paper=None) -> str:
         return format_table(result, paper)
 
     def save(self, path, people, joints, scores):
@@ -164,7 +164,7 @@ class Coco(Dataset):
         write_results(path, records)
         print(f'{len(records)} poses in {path}')
 
-    def save_path(self, path, source, name):
+    def save_path(self, path, source, name) -> Union[str, Path]:
         """A .json, or in a folder the name that COCO's server wants."""
         return path if Path(path).suffix == '.json' else results_file(path, source.split, name)
 
@@ -175,7 +175,7 @@ class Coco(Dataset):
         parser.add_argument('--box-iou', type=float, default=1.0, metavar='IOU',
                             help='of two boxes that overlap more than this, use the better one (default: 1, use both)')
 
-    def source_options(self, args):
+    def source_options(self, args) -> dict:
         for name, value, default in (('--box-score', args.box_score, 0), ('--box-iou', args.box_iou, 1)):
             if not 0 <= value <= 1:
                 raise InputError(f'{name} {value:g}: expected a number from 0 to 1')

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Iterator
 
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -60,7 +61,7 @@ class Photographs(gluon.data.Dataset):
         return transform_test(image, self._short, self._max_size)[0], image.shape[:2]
 
 
-def read_rgb(path, short):
+def read_rgb(path, short) -> mx.nd.NDArray:
     """The image in a file, uint8 (H, W, 3), to be scaled to a shorter side of `short` and a longer of at most 5/3 that.
 
     InputError as `images.read_image`, and where nothing would be left of the shorter side.
@@ -72,7 +73,7 @@ def read_rgb(path, short):
     return mx.nd.array(image[..., ::-1], dtype=np.uint8)
 
 
-def load_detector(model, params, short, contexts):
+def load_detector(model, params, short, contexts) -> gluon.HybridBlock:
     """A detector of `MODELS`, hybridized, with the parameters of a file, or else with those GluonCV has.
 
     short: the length of images' shorter side for `OWN`. InputError for an unknown model, for a file that is not its,
@@ -103,7 +104,7 @@ def load_parameters(net, path, model, contexts):
         raise InputError(f'{path}: not the parameters of {model}: {str(error).splitlines()[0]}') from None
 
 
-def detect(net, records, contexts, threshold):
+def detect(net, records, contexts, threshold) -> Iterator[list]:
     """For every image, in order, the list of people in it: COCO's records, the best first, of at least a score."""
     person = net.classes.index('person')
     loader = gluon.data.DataLoader(Photographs(records, net.short, net.max_size), len(contexts), batchify_fn=list,
@@ -117,7 +118,7 @@ def detect(net, records, contexts, threshold):
             yield to_records(boxes[chosen], scores[chosen, 0], image.shape[2:], size)
 
 
-def to_records(boxes, scores, seen, size):
+def to_records(boxes, scores, seen, size) -> list:
     """Boxes (N, 4) in an image of size `seen` (h, w), as COCO's records in one of `size` (H, W); without image ids.
 
     They are cut off at the image's edges, and left out where nothing of them is within. GluonCV's x2, y2 are
@@ -131,7 +132,7 @@ def to_records(boxes, scores, seen, size):
             for box, score in zip(bbox_xyxy_to_xywh(boxes), scores)]
 
 
-def read_partial(path, about):
+def read_partial(path, about) -> list:
     """What an interrupted run found in the first images, a list of records for each; where there is no file, starts it.
 
     about: what has to be the same (a JSON-able dict); InputError if it was not, or if the file cannot be used.
@@ -152,7 +153,7 @@ def read_partial(path, about):
     return found
 
 
-def write_detections(net, records, contexts, threshold, out, about):
+def write_detections(net, records, contexts, threshold, out, about) -> int:
     """Write the people in images to a file, by way of its .partial (`read_partial`); returns how many."""
     partial = Path(f'{out}.partial')
     found = read_partial(partial, about)

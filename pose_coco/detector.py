@@ -51,7 +51,7 @@ class DeformableDepthwise(nn.Conv2D):
         return F.contrib.DeformableConvolution(x, self.offset(x), weight, **self._kwargs)
 
 
-def build(frozen=False, images=1, short=800):
+def build(frozen=False, images=1, short=800) -> FasterRCNN:
     """The detector, without parameters: an image (1, 3, H, W), normalised as for ImageNet, -> what GluonCV's yield.
 
     These are the class, 0, or -1 where nothing is left (1, N, 1), scores (1, N, 1), and boxes x1, y1, x2, y2 in input
@@ -84,7 +84,7 @@ def build(frozen=False, images=1, short=800):
     return net
 
 
-def max_size(short):
+def max_size(short) -> int:
     """The greatest length of an image's longer side: 1333 for 800, as is the custom on COCO."""
     return short * 5 // 3
 

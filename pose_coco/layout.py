@@ -18,7 +18,7 @@ from pose_coco.skeleton import JOINTS
 PERSON = 1                                    # the category's id
 
 
-def annotation_file(data, split):
+def annotation_file(data, split) -> Path:
     """Path of the annotations of a split; InputError where there are none."""
     if not Path(data).is_dir():
         raise InputError(f'{data}: no such folder; get COCO\'s images and keypoint annotations from '
@@ -31,17 +31,17 @@ def annotation_file(data, split):
                      'test-dev2017, ...)')
 
 
-def annotation_files(data, split):
+def annotation_files(data, split) -> list:
     """Those of a split, or of all that a + joins; InputError as `annotation_file`."""
     return [annotation_file(data, part) for part in split.split('+')]
 
 
-def has_annotations(data, split):
+def has_annotations(data, split) -> bool:
     """Whether people are annotated in a split, or in all that a + joins; InputError as `annotation_file`."""
     return all(path.name.startswith('person_keypoints') for path in annotation_files(data, split))
 
 
-def image_folder(data, split):
+def image_folder(data, split) -> Path:
     """Folder of the images of a split (those of test-dev are in test's); InputError where there is none."""
     name = split.replace('test-dev', 'test')
     folders = [Path(data) / 'images' / name, Path(data) / name, Path(data) / 'images']
@@ -51,7 +51,7 @@ def image_folder(data, split):
     raise InputError(f'{folders[0]}: no such folder, nor {folders[1]}; the images of {split} should be in one of them')
 
 
-def read_split(data, split, keypoints=True):
+def read_split(data, split, keypoints=True) -> dict:
     """{'images': [...], 'annotations': [...]} of a split, or of several joined by +, such as 'train2014+val2014'.
 
     As `read_annotations`, or without `keypoints` the images alone; an image's record also has its `path`. Whether the
@@ -70,12 +70,12 @@ def read_split(data, split, keypoints=True):
 
 # --- annotations ---------------------------------------------------------------------------------------------------
 
-def read_images(path):
+def read_images(path) -> list:
     """The image records of an annotation file, checked: dicts with `id`, `file_name`, `width` and `height`."""
     return _images(path, read_json(path))
 
 
-def read_annotations(path):
+def read_annotations(path) -> dict:
     """The images and the people of a person_keypoints_<split>.json, checked.
 
     Returns {'images': [...], 'annotations': [...]}, COCO's records: images as of `read_images`, annotations with
@@ -130,7 +130,7 @@ def _has_keypoints(categories):
 
 # --- detections and results ----------------------------------------------------------------------------------------
 
-def read_detections(path):
+def read_detections(path) -> list:
     """The boxes of a detector in COCO's result format, checked, whatever their category.
 
     A list of dicts with `image_id`, `category_id`, `bbox` [x, y, width, height] and `score`. InputError naming the
@@ -139,7 +139,7 @@ def read_detections(path):
     return _read_list(path, 'detection', _DETECTION)
 
 
-def read_results(path, images, source):
+def read_results(path, images, source) -> list:
     """Keypoints in COCO's result format, checked; the list may be empty.
 
     A list of dicts with `image_id` (one of `images`, which `source` names), `category_id` 1, `keypoints`
@@ -152,7 +152,7 @@ def read_results(path, images, source):
     return records
 
 
-def results_file(folder, split, name):
+def results_file(folder, split, name) -> Path:
     """Path of results as the server wants it: FOLDER/person_keypoints_<split>_<name>_results.json.
 
     name: the method's; of an experiment's, the slashes become dashes.

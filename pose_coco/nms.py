@@ -2,7 +2,7 @@
 import numpy as np
 
 
-def suppress(similar, scores):
+def suppress(similar, scores) -> np.ndarray:
     """Drop every detection that is similar to a kept one of a higher score; of equal scores the first is the higher.
 
     similar: (N, N) bool; scores: (N,). Returns the indices of the kept ones, best first.
@@ -16,7 +16,7 @@ def suppress(similar, scores):
     return order[keep]
 
 
-def by_image(image_ids):
+def by_image(image_ids) -> list:
     """Indices of what belongs to each image: image ids (N,) -> a list of index arrays, by ascending id."""
     order = np.argsort(image_ids, kind='stable')
     return np.split(order, np.flatnonzero(np.diff(image_ids[order])) + 1)

@@ -11,7 +11,7 @@ from pose_coco.skeleton import SIGMAS
 _SPREAD = 8 * np.square(SIGMAS)
 
 
-def oks(keypoints, truth, areas, labelled=None):
+def oks(keypoints, truth, areas, labelled=None) -> np.ndarray:
     """OKS, in 0..1, of any arrays that broadcast.
 
     keypoints, truth: (..., 17, 2) pixels; areas: (...) of the people, pixels^2; labelled: (..., 17), nonzero for the
@@ -28,7 +28,7 @@ def oks(keypoints, truth, areas, labelled=None):
     return np.where(counts, similarity, 0).sum(axis=-1) / np.maximum(counts.sum(axis=-1), 1)
 
 
-def oks_nms(keypoints, scores, areas, threshold):
+def oks_nms(keypoints, scores, areas, threshold) -> np.ndarray:
     """Drop the instances of an image whose OKS with a kept one of a higher score is above the threshold.
 
     keypoints: (N, 17, 3), x, y and a score that is not used; scores: (N,); areas: (N,), a pair's is the mean of the
@@ -39,7 +39,7 @@ def oks_nms(keypoints, scores, areas, threshold):
     return suppress(similarity > threshold, scores)
 
 
-def rescore(box_scores, keypoint_scores, threshold):
+def rescore(box_scores, keypoint_scores, threshold) -> np.ndarray:
     """Scores of instances (N,): the box's (N,) times the mean of the keypoints' (N, 17) that are above the threshold.
 
     0 where none is.

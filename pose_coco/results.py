@@ -10,7 +10,7 @@ from pose_coco.skeleton import JOINTS
 SURE_KEYPOINT, SAME_PERSON = 0.2, 0.9
 
 
-def to_records(people, joints, scores, sure_keypoint=SURE_KEYPOINT, same_person=SAME_PERSON):
+def to_records(people, joints, scores, sure_keypoint=SURE_KEYPOINT, same_person=SAME_PERSON) -> list:
     """Result records (`layout.read_results`) of what a network predicts, rescored and each person once.
 
     people: a `dataset.People`; joints: (N, 17, 2) in 0-based source pixels; scores: (N, 17), `inference.joint_scores`;

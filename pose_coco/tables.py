@@ -14,7 +14,7 @@ def _are_scores(value):
     return is_object(value, COLUMNS, is_number_or_null)
 
 
-def write(found):
+def write(found) -> str:
     """Sections with Table 8, as Markdown, of what `results.collect` found."""
     sections = results.sections(found, 'coco')
     for section in sections:
@@ -23,7 +23,7 @@ def write(found):
                      for section in sections)
 
 
-def table8(section):
+def table8(section) -> str:
     rows = []
     for name, (backbone, *figures) in paper.TABLE8.items():
         method = name.rpartition('/')[2].upper() if results.entry(name) else ''

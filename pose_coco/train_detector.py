@@ -18,6 +18,7 @@ import math
 import sys
 import time
 from pathlib import Path
+from typing import Callable
 
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -78,7 +79,7 @@ class People(gluon.data.Dataset):
         return read_rgb(image['path'], self._short), np.hstack([corners, np.zeros((len(boxes), 1))]).astype(np.float32)
 
 
-def training_loader(net, people, contexts, images):
+def training_loader(net, people, contexts, images) -> gluon.data.DataLoader:
     """Shuffled batches with the targets of proposals, `images` on each device; those of an incomplete batch wait."""
     batch_size = images * len(contexts)
     if len(people) < batch_size:
@@ -90,20 +91,20 @@ def training_loader(net, people, contexts, images):
                                  num_workers=runtime.available_cores())
 
 
-def split(batch, contexts):
+def split(batch, contexts) -> list:
     """A batch of the loader -> for each device its arrays: images, boxes, and three of the proposals' targets."""
     shards = [part if isinstance(part, (list, tuple)) else [part] for part in batch]
     return [[part.as_in_context(context) for part in parts] for *parts, context in zip(*shards, contexts)]
 
 
-def forward_backward(net, trainer):
+def forward_backward(net, trainer) -> Callable:
     """GluonCV's function of a device's arrays: forward, the four losses, backward."""
     return ForwardBackwardTask(
         net, trainer, gluon.loss.SigmoidBinaryCrossEntropyLoss(from_sigmoid=False), gluon.loss.HuberLoss(rho=1 / 9),
         gluon.loss.SoftmaxCrossEntropyLoss(), gluon.loss.HuberLoss(), mix_ratio=1.0, amp_enabled=False).forward_backward
 
 
-def train_one_epoch(step, trainer, loader, contexts, title):
+def train_one_epoch(step, trainer, loader, contexts, title) -> dict:
     """One pass over the loader; returns the mean losses and images/s. A loss that is not finite is an InputError."""
     losses, images, start = [], 0, time.time()
     with tqdm(loader, desc=title, unit=' batches', mininterval=1, dynamic_ncols=True) as bar:
@@ -123,7 +124,7 @@ def train_one_epoch(step, trainer, loader, contexts, title):
             'images_per_second': images / (time.time() - start)}
 
 
-def fit(args, contexts, folder):
+def fit(args, contexts, folder) -> list:
     """Train on `contexts` from the state in the folder, or else from the beginning; returns the history."""
     people = People(args.data, args.split, args.short)
     net = detector.build(bool(args.pretrained), args.images, args.short)

@@ -1,5 +1,6 @@
 """MPII as the programs of `common` know it: its people, how they are scored, and the paper's figures."""
 from pathlib import Path
+from typing import Tuple
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from pose_mpii.predictions import prediction_suffix, save_predictions
 from pose_mpii.skeleton import JOINTS, SKELETON
 
 
-def person_box(center, scale, size):
+def person_box(center, scale, size) -> Tuple[float, float, float, float]:
     """MPII practice: the square (cx, cy, side, side) in 0-based pixels around a person.
 
     center: 1-based pixels; scale: the person's height / 200 px. The centre moves down by 15 * scale, so that feet are
@@ -24,7 +25,7 @@ def person_box(center, scale, size):
     return center[0] - 1, center[1] - 1 + 15 * scale, *fit(side, side, size)
 
 
-def load_samples(data, split, size):
+def load_samples(data, split, size) -> list:
     """The people of a split, for an input of `size`, as a list of `Sample` in the order of the annotation file.
 
     A split without joints (test) gives joints that are all invisible. InputError as `layout.read_split`.
@@ -40,7 +41,7 @@ def load_samples(data, split, size):
     return samples
 
 
-def load_truth(data, split, samples):
+def load_truth(data, split, samples) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The ground truth of a split's samples (`layout.read_ground_truth`).
 
     InputError as there, and where the two files do not hold the same people in the same order: a joint that both have
@@ -64,33 +65,33 @@ class Mpii(Dataset):
     reference, paper = 'ResNet-50 at 256 x 256 on MPII', paper.SCORES
     released = ROOT / 'models/i1_resnet18.params'
 
-    def samples(self, source, size):
+    def samples(self, source, size) -> list:
         return load_samples(source.data, source.split, size)
 
-    def people(self, source, size):
+    def people(self, source, size) -> People:
         samples = self.samples(source, size)
         return People(samples, None if source.split == 'test' else load_truth(source.data, source.split, samples))
 
-    def files(self, source):
+    def files(self, source) -> list:
         return [annotation_file(source.data, source.split), ground_truth_file(source.data, source.split)]
 
-    def score(self, people, joints, scores):
+    def score(self, people, joints, scores) -> dict:
         return pckh(joints + 1, *people.truth)
 
-    def table(self, result, paper=None):
+    def table(self, result, paper=None) -> str:
         return format_table(result, paper)
 
     def save(self, path, people, joints, scores):
         save_predictions(path, joints + 1)
 
-    def save_path(self, path, source, name):
+    def save_path(self, path, source, name) -> str:
         prediction_suffix(path)
         return path
 
-    def counted(self, people):
+    def counted(self, people) -> np.ndarray:
         return counted(people.truth[1])
 
-    def only(self, people, chosen):
+    def only(self, people, chosen) -> People:
         joints, _, head_boxes = people.truth
         return people._replace(truth=(joints, chosen, head_boxes))
 

@@ -3,7 +3,7 @@
 A person is drawn from far to near, so that limbs hide each other as in a photograph. Left and right can be told from
 the picture: most people look to the viewer, and who is seen from behind has no face and often a rucksack.
 """
-from collections import namedtuple
+from typing import NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -38,14 +38,14 @@ CIRCLE = np.stack([np.cos(TURN), np.sin(TURN)], axis=1)
 SUBPIXEL_BITS = 4                         # cv2 draws at multiples of 1/16 pixel
 
 
-def uniform(rng, ranges):
+def uniform(rng, ranges) -> np.ndarray:
     """Random numbers (...) from the ranges (..., 2) of low and high."""
     ranges = np.asarray(ranges)
     low, high = ranges[..., 0], ranges[..., 1]
     return low + (high - low) * rng.random(low.shape)
 
 
-def rotation(x, y, z):
+def rotation(x, y, z) -> np.ndarray:
     """The 3 x 3 matrix that turns by y degrees about the y axis, then by x about x, then by z about z."""
     (cos_x, cos_y, cos_z), (sin_x, sin_y, sin_z) = np.cos(np.radians((x, y, z))), np.sin(np.radians((x, y, z)))
     return (np.array([(cos_z, -sin_z, 0), (sin_z, cos_z, 0), (0, 0, 1)])
@@ -53,7 +53,7 @@ def rotation(x, y, z):
             @ np.array([(cos_y, 0, sin_y), (0, 1, 0), (-sin_y, 0, cos_y)]))
 
 
-def bones(angles, lengths):
+def bones(angles, lengths) -> np.ndarray:
     """The (upper, lower) bones (2, 2, 3) of both sides, from angles (2, 4) as in ARM_POSES."""
     spread, swing = np.radians(angles).reshape(2, 2, 2).transpose(2, 0, 1)
     down = np.cos(spread)
@@ -101,12 +101,17 @@ class Body:
         self.seated = leg_pose == 0
 
 
-# A convex shape around discs (x, y, radius), with the colours (BGR) of its inside, its edge (None: no edge) and the
-# light on it (None: flat); parts with a larger depth are drawn later.
-Part = namedtuple('Part', 'depth colour discs edge light')
+class Part(NamedTuple):
+    """A convex shape around discs; colours are BGR."""
+
+    depth: float                              # parts with a larger one are drawn later
+    colour: Tuple[float, float, float]        # of its inside
+    discs: list                               # of (x, y, radius)
+    edge: Optional[Tuple[float, float, float]]     # its colour, None: no edge
+    light: Optional[Tuple[float, float, float]]    # the colour of the light on it, None: flat
 
 
-def part(depth, colour, *discs, edge=True, lit=False):
+def part(depth, colour, *discs, edge=True, lit=False) -> Part:
     """The `Part` around discs (point, radius)."""
     blue, green, red = colour
     return Part(depth, (blue, green, red), [(point[0], point[1], radius) for point, radius in discs],
@@ -132,13 +137,13 @@ def paint(canvas, parts, scale, origin=(0., 0.)):
             cv2.fillConvexPoly(canvas, cv2.convexHull(lights[own].reshape(-1, 2)), light, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
-def any_colour(rng, strength=0.8):
+def any_colour(rng, strength=0.8) -> np.ndarray:
     """A random colour (BGR), from grey (strength 0) to vivid (1)."""
     colour = 20 + 220 * rng.random(3)
     return strength * colour + (1 - strength) * colour[0]
 
 
-def trunk_parts(rng, joints, shirt, trousers):
+def trunk_parts(rng, joints, shirt, trousers) -> list:
     """Hips, waist and chest; some shirts have stripes."""
     depth = (joints[PELVIS, 2] + joints[THORAX, 2]) / 2
     hips = joints[HIPS]
@@ -158,7 +163,7 @@ def trunk_parts(rng, joints, shirt, trousers):
     return parts
 
 
-def head_parts(rng, body, skin, hair):
+def head_parts(rng, body, skin, hair) -> list:
     """Neck and head; the face of who looks to the viewer is shifted to the side that is looked to."""
     neck, top = body.joints[[NECK, HEAD], :2]
     length = np.hypot(*(top - neck))
@@ -184,7 +189,7 @@ def head_parts(rng, body, skin, hair):
     return parts
 
 
-def limb_parts(skin, cloth, sleeve, points, radii):
+def limb_parts(skin, cloth, sleeve, points, radii) -> list:
     """A leg or arm through `points` (3, 3); cloth covers `sleeve` of its two bones (0.5: half of the upper one)."""
     parts = []
     for bone in (0, 1):
@@ -201,7 +206,7 @@ def limb_parts(skin, cloth, sleeve, points, radii):
     return parts
 
 
-def person_parts(rng, body):
+def person_parts(rng, body) -> list:
     """The parts of a dressed `Body`, the farthest first."""
     skin = np.array([190, 212, 242]) * rng.uniform(0.45, 1) * (rng.uniform(0.85, 1), 0.97, 1)
     hair = np.array([60, 100, 140]) * rng.uniform(0.1, 0.9) * (rng.uniform(0.5, 1), 1, 1)
@@ -219,7 +224,7 @@ def person_parts(rng, body):
     return sorted(parts, key=lambda shape: shape.depth)
 
 
-def thing(rng, middle, largest):
+def thing(rng, middle, largest) -> Part:
     """A pole, box or stone at `middle` of a picture of size 1; `largest`: half the width of the widest box."""
     colour = any_colour(rng, 0.4)
     kind = rng.integers(3)
@@ -232,7 +237,7 @@ def thing(rng, middle, largest):
     return part(0, colour, *((middle + corner, 0.003 if kind == 1 else largest / 3) for corner in corners))
 
 
-def background(rng, size):
+def background(rng, size) -> np.ndarray:
     """A picture (size, size, 3) uint8 without people: a wall, mostly a floor, and things."""
     light = rng.normal(0, 18, size=(*rng.integers(3, 16, size=2), 1))
     wall = any_colour(rng, 0.4) + light + rng.normal(0, 5, size=(*light.shape[:2], 3))
@@ -245,7 +250,7 @@ def background(rng, size):
     return canvas
 
 
-def scene(rng, size):
+def scene(rng, size) -> Tuple[np.ndarray, np.ndarray, float]:
     """A picture (size, size, 3) uint8 of a person, the joints (16, 2) in 0-based pixels, the standing height in pixels.
 
     Joints may lie outside the picture: some people are cut off by its lower edge.
@@ -271,7 +276,7 @@ def scene(rng, size):
     return photographed(rng, canvas), joints, height
 
 
-def photographed(rng, canvas):
+def photographed(rng, canvas) -> np.ndarray:
     """`canvas` with a soft lens, an exposure and the noise of a camera."""
     if rng.random() < 0.5:
         canvas = cv2.GaussianBlur(canvas, (3, 3), rng.uniform(0.4, 0.8))

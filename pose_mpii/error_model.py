@@ -14,9 +14,9 @@ draws what the integral gains at PCKh@0.1 against the width of a cell in noises.
 """
 import argparse
 import sys
-from collections import namedtuple
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -46,8 +46,14 @@ WIDTHS = 4, 8, 16                             # of cells, in pixels, that the ga
 RATIOS = np.linspace(1.5, 5, 36)              # of a cell's width to the noise
 MEASURED = ('integral', 'o', 'integral, measured'), ('local', 'x', 'local integral, measured')
 
-Pair = namedtuple('Pair', 'name cells h i')
-Pair.__doc__ = """H and I of one network: H's name in `paper.SCORES`, cells across a heat map, both scores in the paper."""
+
+class Pair(NamedTuple):
+    """H and I of one network."""
+
+    name: str                                 # H's in `paper.SCORES`
+    cells: int                                # across a heat map
+    h: tuple                                  # H's scores in the paper, by `METRICS`
+    i: tuple                                  # I's
 
 
 class People:
@@ -60,17 +66,17 @@ class People:
         self._truth = [np.concatenate([part] * DRAWS) for part in (joints, visible, head_boxes)]
         self._error = np.random.default_rng(0).standard_normal(self._truth[0].shape)
 
-    def found(self, noise):
+    def found(self, noise) -> np.ndarray:
         """The joints as a network finds them whose standard deviation is `noise` pixels along each axis."""
         return self._truth[0] + noise * self._error
 
-    def scores(self, joints, share=1.0):
+    def scores(self, joints, share=1.0) -> np.ndarray:
         """PCKh@0.5, PCKh@0.1 and AUC, as an array in percent, where a `share` of the joints is found."""
         result = pckh(joints, *self._truth)
         return share * np.array([result[metric] for metric in METRICS])
 
 
-def load(data, split):
+def load(data, split) -> People:
     """The `People` of a split; InputError as `dataset.load_samples` and `load_truth`."""
     samples = load_samples(data, split, (SIDE, SIDE))
     joints, visible, head_boxes = load_truth(data, split, samples)
@@ -82,12 +88,12 @@ def load(data, split):
     return People(in_crops(joints), visible, in_crops(head_boxes))
 
 
-def argmax(joints, width, off=0.0):
+def argmax(joints, width, off=0.0) -> np.ndarray:
     """Joints in pixels, each read at the centre of its cell of `width` pixels, or `off` of a cell up and left."""
     return grid.to_pixels(np.rint(grid.to_cells(joints, width)) - off, width)
 
 
-def quarter(joints, width):
+def quarter(joints, width) -> np.ndarray:
     """The centre moved by a quarter of a cell, on each axis, to the side of it where the joint is."""
     centres = argmax(joints, width)
     return centres + width / 4 * np.sign(joints - centres)
@@ -101,7 +107,7 @@ READINGS = {                                  # of H's maps: joints in pixels, a
 }
 
 
-def fit(people, i):
+def fit(people, i) -> float:
     """The noise in pixels with which a network whose joints are read exactly has the PCKh@0.1 and PCKh@0.5 of `i`.
 
     i: scores as in `paper.SCORES`. InputError where no noise does.
@@ -117,7 +123,7 @@ def fit(people, i):
                          'on these people: are their head boxes those of the people?') from None
 
 
-def pairs():
+def pairs() -> list:
     """The `Pair`s of Tables 2 to 5. Those that repeat one printed before are left out: (d) of Table 3 is Table 2's."""
     found = {}
     for name, h in SCORES.items():
@@ -129,7 +135,7 @@ def pairs():
     return list(found.values())
 
 
-def explain(people, pair):
+def explain(people, pair) -> dict:
     """What the model makes of a pair, for the JSON.
 
     {'name', 'cell' and 'noise' in pixels, 'found': {'argmax', 'integral'}, the joints that H and I find in percent,
@@ -152,13 +158,13 @@ def _named(scores):
     return dict(zip(METRICS, map(float, scores)))
 
 
-def gain(people, ratio, width):
+def gain(people, ratio, width) -> float:
     """How many times H's PCKh@0.1 (the maximum's) I's is, where cells are `width` pixels wide, `ratio` noises."""
     joints = people.found(width / ratio)
     return people.scores(joints)[1] / people.scores(argmax(joints, width))[1]
 
 
-def prediction_table(lines):
+def prediction_table(lines) -> str:
     """`explain`'s lines as Markdown: the noise, and the paper's figures beside the model's."""
     return markdown(
         ['H, and I of the same network', 'cell, pixels', 'noise, pixels', "H's PCKh@0.1, paper", 'model', 'difference',
@@ -172,7 +178,7 @@ def _compared(line, reading, metric):
     return f'{paper:.1f}', f'{model:.1f}', f'{model - paper:+.1f}'
 
 
-def readings_table(lines):
+def readings_table(lines) -> str:
     """`explain`'s lines as Markdown: all three metrics by every reading of the same maps."""
     return markdown(
         ['', 'centre of the cell', 'moved by a quarter', 'a quarter of a cell off', 'half a cell off', 'exact'],
@@ -180,12 +186,12 @@ def readings_table(lines):
                                  for name in (*READINGS, 'integral'))] for line in lines])
 
 
-def agreement(lines, points):
+def agreement(lines, points) -> int:
     """In how many lines the model is within so many points of H's PCKh@0.1, by the figures as they are shown."""
     return sum(abs(float(_compared(line, 'argmax', 'PCKh@0.1')[2])) <= points for line in lines)
 
 
-def read_measured(path):
+def read_measured(path) -> list:
     """What --measured names, checked; InputError where it is something else."""
     points = read_json(path)
     if not isinstance(points, list):

@@ -9,6 +9,7 @@ Coordinates in these files and in predictions are MATLAB's: the centre of the to
 import json
 from io import BytesIO
 from pathlib import Path
+from typing import Tuple
 
 import numpy as np
 from scipy.io import loadmat, savemat
@@ -22,12 +23,12 @@ from pose_mpii.skeleton import JOINTS, SCORED, SHORT_NAMES
 LABELS = ('joints', 'joints_vis')             # what the split `test` may lack
 
 
-def annotation_file(data, split):
+def annotation_file(data, split) -> Path:
     """Path of the records of a split: DATA/annot/<split>.json."""
     return Path(data) / 'annot' / f'{split}.json'
 
 
-def ground_truth_file(data, split):
+def ground_truth_file(data, split) -> Path:
     """Path of the ground truth of a split: DATA/annot/gt_<split>.mat."""
     return Path(data) / 'annot' / f'gt_{split}.mat'
 
@@ -40,7 +41,7 @@ def write_split(out, split, records):
     write_text(annotation_file(out, split), f'[\n{lines}\n]\n')
 
 
-def read_split(data, split):
+def read_split(data, split) -> list:
     """The records of DATA/annot/<split>.json, checked.
 
     A record is a dict: `image` (name below DATA/images), `center` [x, y] in pixels, `scale` (person's height / 200
@@ -98,7 +99,7 @@ def write_ground_truth(path, joints, visible, head_boxes):
         'headboxes_src': np.transpose(head_boxes, (1, 2, 0)).astype(np.float64)})
 
 
-def read_ground_truth(path, people=None):
+def read_ground_truth(path, people=None) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The reverse of `write_ground_truth`: joints (N, 16, 2), visible (N, 16) bool, head_boxes (N, 2, 2).
 
     Raises InputError where the file is missing, malformed or of other shapes or joints, or N is not `people`.
@@ -136,7 +137,7 @@ def _people_last(path, file, key, shape):
 
 # --- .mat files ----------------------------------------------------------------------------------------------------
 
-def read_mat(path, **options):
+def read_mat(path, **options) -> dict:
     """The variables of a .mat file (options as of scipy's `loadmat`); InputError where it cannot be read.
 
     Of what MATLAB saves with -v6 and -v7, see `matlab.check`.

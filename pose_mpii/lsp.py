@@ -20,7 +20,7 @@ ALIKE = (660, 5545, 7174)                     # left out of train: nearly the sa
 LEAST_JOINTS, LEAST_HEAD = 8, 4                                                # annotated joints; pixels
 
 
-def read_lsp(folder):
+def read_lsp(folder) -> dict:
     """{'train': people, 'valid': people, 'trainval': both}, lists of `release.Person`.
 
     People with fewer than 8 annotated joints are left out; valid's also need head and neck, at least 4 pixels apart.

@@ -14,14 +14,14 @@ HEAD_SIZE = 0.6                               # of a head box's diagonal
 ALPHAS = np.arange(51) / 100            # 0, 0.01, ..., 0.5
 
 
-def counted(visible):
+def counted(visible) -> np.ndarray:
     """Which joints count, (N, 16): those annotated, but for pelvis and thorax."""
     counts = np.zeros(np.shape(visible), bool)
     counts[:, SCORED] = np.asarray(visible, bool)[:, SCORED]
     return counts
 
 
-def normalised_distances(predictions, joints, visible, head_boxes):
+def normalised_distances(predictions, joints, visible, head_boxes) -> np.ndarray:
     """Distances from prediction to ground truth in head sizes, (N, 16).
 
     predictions, joints: (N, 16, 2) pixels with the same origin. visible: (N, 16), true where annotated. head_boxes:
@@ -38,7 +38,7 @@ def normalised_distances(predictions, joints, visible, head_boxes):
     return np.where(counts, distances, np.nan)
 
 
-def pckh(predictions, joints, visible, head_boxes):
+def pckh(predictions, joints, visible, head_boxes) -> dict:
     """PCKh@0.5, PCKh@0.1, AUC and PCKh@0.5 of each group of joints, in percent.
 
     Arguments as of `normalised_distances`. Returns {'PCKh@0.5': ., 'PCKh@0.1': ., 'AUC': ., 'joints': {'Head': .,
@@ -61,7 +61,7 @@ def _curve(distances):
     return 100 * np.searchsorted(distances, ALPHAS, side='right') / distances.size
 
 
-def format_table(result, paper=None):
+def format_table(result, paper=None) -> str:
     """A result of `pckh` as the columns of the paper's Tables 6 and 2; `paper`: a second row, as in `paper.SCORES`."""
     header = ['', *GROUPS, 'Mean', '|', '@0.5', '@0.1', 'AUC']
     rows = [_row('ours', result)]

@@ -21,7 +21,7 @@ def save_predictions(path, predictions):
         write_json(path, {'preds': np.where(np.isfinite(predictions), predictions.astype(object), None).tolist()})
 
 
-def read_predictions(path, people):
+def read_predictions(path, people) -> np.ndarray:
     """Predictions (N, 16, 2) for N = `people`, 1-based pixels, from what `save_predictions` writes or a bare JSON list.
 
     Raises InputError for a missing or malformed file, one without `preds`, and any other shape.
@@ -40,7 +40,7 @@ def read_predictions(path, people):
     return predictions
 
 
-def prediction_suffix(path):
+def prediction_suffix(path) -> str:
     """.mat or .json, the suffix of a file of predictions; InputError for another."""
     suffix = Path(path).suffix
     if suffix not in ('.mat', '.json'):

@@ -36,13 +36,13 @@ from pose_mpii.lsp import read_lsp
 from pose_mpii.release import read_release
 
 
-def validation_people():
+def validation_people() -> list:
     """(image, index) of the people of the validation split, in its order."""
     with open(Path(__file__).with_name('valid_list.csv'), newline='', encoding='utf-8') as file:
         return [(row['image'], int(row['person'])) for row in csv.DictReader(file)]
 
 
-def split_people(people):
+def split_people(people) -> dict:
     """Split names -> lists of `release.Person` (see above)."""
     chosen = validation_people()
     usable = [person for person in people if person.center is not None and person.scale is not None]
@@ -55,7 +55,7 @@ def split_people(people):
             'test': [person for person in usable if not person.is_train]}
 
 
-def read_mpii(path):
+def read_mpii(path) -> dict:
     """`split_people` of a release; says how many of the official validation split are missing, InputError if all."""
     splits = split_people(read_release(path))
     if not splits['valid']:
@@ -66,7 +66,7 @@ def read_mpii(path):
     return splits
 
 
-def to_record(person, split):
+def to_record(person, split) -> dict:
     """The record of `layout.read_split` for a person."""
     record = {'image': person.image, 'center': person.center, 'scale': person.scale}
     if split == 'test':

@@ -21,7 +21,7 @@ class Person(NamedTuple):
     visible: np.ndarray                 # (16,) bool, True where annotated, whatever `is_visible` says
 
 
-def read_release(path):
+def read_release(path) -> list:
     """Every `Person` of the release, in its order.
 
     Every field may be missing or empty, and a single struct stands for a list of one. A joint that is occluded

@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Tuple
 
 import cv2
 import numpy as np
@@ -32,7 +33,7 @@ STREAMS = {'train': 0, 'valid': 1}
 JPEG_QUALITY = 90
 
 
-def annotated(name, rng, size):
+def annotated(name, rng, size) -> Tuple[np.ndarray, dict, np.ndarray]:
     """The picture of `name`, its record (see `layout.read_split`) and its head box (2, 2); both are 1-based."""
     image, joints, height = scene(rng, size)
     scale = height / 200

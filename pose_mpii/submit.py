@@ -14,6 +14,7 @@ A person without position or scale gives no crop and has no prediction: the plac
 import argparse
 import sys
 from pathlib import Path
+from typing import Tuple
 
 if not __package__:                       # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -29,7 +30,7 @@ from pose_mpii.predictions import read_predictions
 POINT = [('x', float), ('y', float), ('id', float)]       # MATLAB's numbers are doubles, ids too
 
 
-def read_test_images(path):
+def read_test_images(path) -> Tuple[np.ndarray, np.ndarray]:
     """The test images of the release as the struct array (T,) SciPy reads, and their single_person, T index arrays.
 
     Raises InputError for a file that is not the release or has no test images.
@@ -46,7 +47,7 @@ def read_test_images(path):
                      'mpii_human_pose_v1_u12_1.mat?')
 
 
-def place(records, predictions, images, path):
+def place(records, predictions, images, path) -> dict:
     """{image: {index in its annorect: joints (16, 2)}} of the records of a test.json; `path` is its name.
 
     Raises InputError for a record that names no person of the test images, or one named before.
@@ -68,7 +69,7 @@ def place(records, predictions, images, path):
     return placed
 
 
-def with_points(annorect, placed):
+def with_points(annorect, placed) -> np.ndarray:
     """A copy of an annorect whose annopoints hold the joints in {index: joints (16, 2)} and nothing else."""
     if not _size(annorect):
         return annorect

@@ -1,6 +1,7 @@
 """Tables 2-7 and Figures 2 and 3 of the paper from results on the disk (`scripts/paper_tables.py`)."""
 from functools import lru_cache
 from pathlib import Path
+from typing import Optional, Tuple, Union
 
 from common import config, files, results
 from common.deploy import complexity
@@ -58,25 +59,25 @@ BESIDE = {
 class Section(results.Section):
     """One family of experiments on one data set in the MPII layout."""
 
-    def score(self, entry, decoding=None):
+    def score(self, entry, decoding=None) -> str:
         """'PCKh@0.5 / PCKh@0.1 / AUC' of an entry by a decoding, or by the experiment's own."""
         seeds = self.seeds(entry)
         if not seeds and not self.configuration(entry):
             return '-'
         return _scores(seeds if decoding is None else [seed['decodings'].get(decoding) for seed in seeds])
 
-    def last_score(self, entry):
+    def last_score(self, entry) -> str:
         """The same of the last epoch, by the experiment's own decoding, '-' for a result that no training wrote."""
         logs = [seed['path'].with_name(results.TRAINING) for seed in self.seeds(entry)]
         return _scores([_read(log, 'last') if log.exists() else None for log in logs])
 
-    def size(self, entry):
+    def size(self, entry) -> str:
         """'128 px, 16 x 16': the width of an entry's images, and of its heat maps."""
         cfg = self.configuration(entry)
         width, height = (side * 2 ** cfg.network.deconvolutions // 32 for side in cfg.input.size)
         return f'{cfg.input.size[0]} px, {width} x {height}'
 
-    def complexity(self, entry):
+    def complexity(self, entry) -> Tuple[str, str]:
         """(billions of multiply-accumulates, millions of parameters) as counted, as text."""
         count = _count(self.configuration(entry).path)
         return f'{count["multiply_accumulates"] / 1e9:.1f}G', f'{count["parameters"] / 1e6:.0f}M'
@@ -107,7 +108,7 @@ def _triple(values):
     return ' / '.join(f'{value:.1f}' for value in values)
 
 
-def table2(section):
+def table2(section) -> str:
     """A row for each method in the family's folder, or with results; '-' for the paper where it has none such."""
     rows = []
     for method in section.methods('table2', TABLE2):
@@ -118,7 +119,7 @@ def table2(section):
     return '### Table 2: methods\n\n' + markdown(header, rows)
 
 
-def by_decoding(section):
+def by_decoding(section) -> Union[str, list]:
     """Every network with heat maps, those of studies among them, by every decoding; None where there is none.
 
     Those of Table 6 were trained on the validation people, too, and say so.
@@ -129,7 +130,7 @@ def by_decoding(section):
     return rows and '### Decodings\n\n' + markdown(['', *HEATMAP_DECODINGS], rows)
 
 
-def studied(section, key, title, table, older=False):
+def studied(section, key, title, table, older=False) -> Union[str, list]:
     """What `decodings` found under a key of its JSON, for the networks that have one; None where none has.
 
     older: there are JSONs from before `decodings` wrote that key, which are left out.
@@ -143,7 +144,7 @@ def studied(section, key, title, table, older=False):
     return parts and f'### {title}\n\n' + '\n'.join(parts)
 
 
-def settings_table(section, table):
+def settings_table(section, table) -> Optional[str]:
     """Tables 3, 4 and 5; None where the family has none of their experiments."""
     title, columns, methods = SETTINGS[table]
     columns = {key: heading for key, heading in columns.items() if section.configuration(f'{table}/{key}/i1')}
@@ -170,7 +171,7 @@ def settings_table(section, table):
     return f'### {title}\n\n' + markdown(['', *columns.values()], rows)
 
 
-def table6(section):
+def table6(section) -> str:
     """Test split: our rows from the server's answers, results with the split `test`."""
     rows = []
     for name, values in paper.TABLE6.items():
@@ -183,7 +184,7 @@ def table6(section):
     return '### Table 6: PCKh@0.5 on the test split\n\n' + markdown(['', *GROUPS, 'Mean'], rows)
 
 
-def table7(section):
+def table7(section) -> str:
     rows = []
     for name, (score, size, mega, giga) in paper.TABLE7.items():
         label = paper.NAMES.get(name.rpartition('/')[2], name)
@@ -197,7 +198,7 @@ def table7(section):
         ['', 'PCKh@0.5', 'image', 'parameters', 'multiply-accumulates'], rows)
 
 
-def figure3(section, path):
+def figure3(section, path) -> bool:
     """Draw the PCKh curves of the section's H1, R1, I* and I1 (its first seeds); False where none has been run."""
     runs = {method: section.seeds(f'table2/{method}') for method in FIGURE3}
     curves = {paper.NAMES[method].replace('\\', ''): seeds[0]['curve'] for method, seeds in runs.items() if seeds}
@@ -206,7 +207,7 @@ def figure3(section, path):
     return bool(curves)
 
 
-def figure2(section, data, path):
+def figure2(section, data, path) -> bool:
     """Draw the heat maps of the section's H1 and I1; False where their best.params are not beside their results."""
     runs = [section.seeds(f'table2/{method}') for method in ('h1', 'i1')]
     networks = [(seeds[0]['path'].with_name('config.yaml'), seeds[0]['path'].with_name('best.params'))
@@ -218,7 +219,7 @@ def figure2(section, data, path):
     return True
 
 
-def write(found, out, data):
+def write(found, out, data) -> str:
     """Sections with Tables 2-7, as Markdown, of what `results.collect` found; their figures are written into `out`.
 
     data: folder of the data set to draw Figure 2 on, or None. Figures drawn before are kept.

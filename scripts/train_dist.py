@@ -8,9 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections import namedtuple
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple, Optional
 
 ROOT = Path(__file__).resolve().parents[1]
 THREADS = os.environ.get('OMP_NUM_THREADS')   # the user's choice, before `common` makes one
@@ -31,8 +31,13 @@ RESUME = 'With --resume the training goes on from its last whole epoch'
 CHECK = ('They look for {places}: are these the addresses that the names should lead to, and does no firewall close '
          'ports between them?')
 
-Part = namedtuple('Part', 'name host process')
-Part.__doc__ = """One process of the training: such as 'worker 1', the host it is on (None: this machine), its Popen."""
+
+class Part(NamedTuple):
+    """One process of the training."""
+
+    name: str                                 # such as 'worker 1'
+    host: Optional[str]                       # None for this machine
+    process: subprocess.Popen                 # its own, or that of the ssh which runs it
 
 
 def read_hosts(workers):

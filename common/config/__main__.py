@@ -3,6 +3,7 @@
     python -m common.config --cfg experiments/mpii/table2/i1.yaml [--set train.epochs=6]
 """
 import os
+from typing import Iterator
 
 import yaml
 
@@ -12,7 +13,7 @@ from common.programs import options
 from common.programs.cli import run
 
 
-def lines(path, overrides=()):
+def lines(path, overrides=()) -> Iterator[str]:
     """The text, a line each for the name, the sections and the keys of the experiment in `path`."""
     config.load(path, overrides)              # its keys together, too
     name, values = config.resolve(path, overrides)

@@ -6,6 +6,7 @@ winning). `load` merges them, applies `--set a.b=c` and checks every key against
 import difflib
 import os
 from pathlib import Path
+from typing import Tuple
 
 import yaml
 from easydict import EasyDict
@@ -40,7 +41,7 @@ def load(path, overrides=()) -> EasyDict:
     return cfg
 
 
-def resolve(path, overrides=()):
+def resolve(path, overrides=()) -> Tuple[str, dict]:
     """The name of the experiment in `path`, and {'section.key': (checked value, file or option it stands in)}."""
     path = Path(os.path.realpath(path))
     values = _read(path, (), {})

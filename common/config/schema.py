@@ -17,7 +17,7 @@ def _skeleton():
     return Rule('a skeleton: the path of its file from this one, such as ../../pose_mpii/skeleton.yaml', skeleton.check)
 
 
-def schema():
+def schema() -> dict:
     """{section: {key: `Key`}}; the section `loss` holds the keys of every heat-map loss that is defined."""
     kinds = losses.kinds()
     return {
@@ -78,7 +78,7 @@ def schema():
     }
 
 
-def optional(cfg_loss):
+def optional(cfg_loss) -> set:
     """Keys of `loss` that a configuration may lack: those of other heat-map losses than its own."""
     kinds = losses.kinds()
     own = kinds[cfg_loss].keys if isinstance(cfg_loss, str) and cfg_loss in kinds else {}
@@ -90,7 +90,7 @@ BEFORE = {'train.dtype': 'float32', 'test.stage': 0, 'loss.window': 0, 'network.
           'train.saturates': 'score'}
 
 
-def problems(cfg):
+def problems(cfg) -> list:
     """What is wrong with values together, which no single key can say: a list of texts."""
     network, loss, train = cfg.network, cfg.loss, cfg.train
     regression = network.head == 'regression'

@@ -33,13 +33,13 @@ class Augmentation(NamedTuple):
     flip_pairs: tuple                         # the pairs of joints that then change places
 
 
-def fit(width, height, size):
+def fit(width, height, size) -> Tuple[float, float]:
     """The least (width, height) of a box around one of `width` and `height` in the proportions of `size` (W, H)."""
     step = max(width / size[0], height / size[1])             # source pixels per input pixel
     return step * size[0], step * size[1]
 
 
-def crop_matrix(box, size, rotation=0.0, scale=1.0, mirror=False):
+def crop_matrix(box, size, rotation=0.0, scale=1.0, mirror=False) -> np.ndarray:
     """The affine (2, 3) float64 that maps source pixels to the pixels of an input of `size` (width, height).
 
     The box is enlarged by `scale` and turned about its centre, so that the content turns counter-clockwise by
@@ -55,24 +55,24 @@ def crop_matrix(box, size, rotation=0.0, scale=1.0, mirror=False):
                      [-y_scale * s, y_scale * c, (height - 1) / 2 - y_scale * (c * cy - s * cx)]])
 
 
-def invert(matrix):
+def invert(matrix) -> np.ndarray:
     """The inverse (2, 3) of an affine (2, 3)."""
     return cv2.invertAffineTransform(matrix)
 
 
-def transform_points(matrix, points):
+def transform_points(matrix, points) -> np.ndarray:
     """Points (..., 2) through an affine (2, 3)."""
     return points @ matrix[:, :2].T + matrix[:, 2]
 
 
-def random_view(augmentation, rng):
+def random_view(augmentation, rng) -> Tuple[float, float, bool]:
     """A random (rotation, scale, mirror) for `crop_matrix` from `rng`, an np.random.Generator."""
     turn, grow, flip = rng.random(3)
     return (augmentation.rotation * (2 * turn - 1), 1 + augmentation.scale * (2 * grow - 1),
             bool(augmentation.flip and flip < 0.5))
 
 
-def crop_sample(sample, size, matrix, flip_pairs=(), out=None):
+def crop_sample(sample, size, matrix, flip_pairs=(), out=None) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cut a `Sample` out of its image by `matrix` (see `crop_matrix`) to `size` (width, height).
 
     Returns the image uint8 (height, width, 3) in RGB (in `out` if that is given), joints (K, 2) float32 in input
@@ -90,7 +90,7 @@ def crop_sample(sample, size, matrix, flip_pairs=(), out=None):
     return image, joints, visible
 
 
-def mirrored_order(flip_pairs, count):
+def mirrored_order(flip_pairs, count) -> list:
     """For each of `count` joints the one whose place it takes in a mirrored image."""
     order = list(range(count))
     for a, b in flip_pairs:

@@ -7,6 +7,7 @@ same place whatever the reduction.
 import re
 from contextlib import suppress
 from io import BytesIO
+from typing import Tuple
 
 import cv2
 import numpy as np
@@ -36,7 +37,7 @@ _JPEG, _START_OF_SCAN, _END_OF_IMAGE = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 _MARKER = re.compile(b'\xff[\xc0-\xcf\xd8-\xfe]')                            # none of these occurs within a scan
 
 
-def find_photographs(folder):
+def find_photographs(folder) -> list:
     """The image files of a folder, sorted; InputError if there is none."""
     if not folder.is_dir():
         raise InputError(f'{folder}: no such folder')
@@ -46,7 +47,7 @@ def find_photographs(folder):
     return paths
 
 
-def read_image(path, step=1.0, upright=False):
+def read_image(path, step=1.0, upright=False) -> Tuple[np.ndarray, int]:
     """Decode an image for use at `step` source pixels per output pixel, `upright` as its metadata say.
 
     Returns (image, reduction): BGR uint8 of (ceil(height/reduction), ceil(width/reduction), 3), where `reduction` is
@@ -82,7 +83,7 @@ def read_image(path, step=1.0, upright=False):
     return image, reduction
 
 
-def image_head(data):
+def image_head(data) -> Tuple[int, int, bool]:
     """(width, height, turned) as the head of an image file has it, before memory is taken; zeros if it is none.
 
     turned: it is neither JPEG nor PNG, and has an orientation tag other than upright.
@@ -129,7 +130,7 @@ def _markers(jpeg):
         marker = _MARKER.search(jpeg, marker.end() + length)
 
 
-def read_crop(path, to_source, size, out=None):
+def read_crop(path, to_source, size, out=None) -> np.ndarray:
     """Cut a crop of `size` (width, height) out of an image file; black outside of the image.
 
     `to_source` (2, 3) maps the crop's pixels to the file's. Returns RGB uint8 (height, width, 3), in `out` if that is

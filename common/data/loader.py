@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from itertools import islice
-from typing import NamedTuple
+from typing import Iterator, NamedTuple
 
 import numpy as np
 
@@ -69,14 +69,14 @@ class Loader:
         """The number of samples in this worker's part of an epoch."""
         return -(-len(self.samples) // self.shard[1])
 
-    def order(self, epoch):
+    def order(self, epoch) -> np.ndarray:
         """Indices of this worker's samples in the order of an epoch, int64."""
         count = len(self.samples)
         order = stream(*self.seed, epoch).permutation(count) if self.shuffle else np.arange(count)
         rank, workers = self.shard
         return np.resize(order, self._share() * workers)[rank::workers]
 
-    def batches(self, epoch=0, first=0):
+    def batches(self, epoch=0, first=0) -> Iterator[Batch]:
         """Iterate over the `Batch`es of an epoch from number `first`; leaving the loop early stops the threads."""
         order = self.order(epoch)
         starts = range(first * self.batch_size, len(order), self.batch_size)

@@ -12,7 +12,7 @@ import mxnet as mx
 from common.nets import pose_net
 
 
-def count(cfg):
+def count(cfg) -> dict:
     """{'parameters', 'multiply_accumulates', 'integral_operations'} of a configuration's network, whole numbers."""
     net = pose_net.build(cfg)
     data = mx.sym.var('data', dtype='uint8')

@@ -12,7 +12,7 @@ from common.predict import onnx_net
 from common.weights import checkpoint
 
 
-def export(cfg, params, base, onnx=False, photographs=None, float16=False):
+def export(cfg, params, base, onnx=False, photographs=None, float16=False) -> list:
     """Write the network of a configuration and a .params file to files whose names begin with `base`.
 
     onnx: write ONNX; photographs: files to calibrate integers on, which are written too then; float16: write

@@ -29,7 +29,7 @@ def require():
         raise InputError('writing ONNX needs the package onnx: sh scripts/setup.sh export')
 
 
-def build(symbol, arrays, shape, outputs, metadata):
+def build(symbol, arrays, shape, outputs, metadata) -> 'onnx.ModelProto':
     """The ONNX model (`onnx.ModelProto`) of an MXNet symbol whose one input, uint8, is called 'data'.
 
     arrays: {name: array} of its parameters and running statistics; shape: of the input, the first number of which is
@@ -97,22 +97,22 @@ class _Graph:
         self.nodes, self.constants, self.taken = [], [], Counter()
         self.phases = {}                                       # of a deconvolution: see `_deconvolution`
 
-    def unique(self, name):
+    def unique(self, name) -> str:
         """The name, with a number after it where it is taken: stages share the names of their integral."""
         self.taken[name] += 1
         return name if self.taken[name] == 1 else f'{name}_{self.taken[name]}'
 
-    def add(self, operator, inputs, name, **attributes):
+    def add(self, operator, inputs, name, **attributes) -> str:
         name = self.unique(name)
         self.nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
         return name
 
-    def constant(self, name, values, kind=np.float32):
+    def constant(self, name, values, kind=np.float32) -> str:
         name = self.unique(name)
         self.constants.append(numpy_helper.from_array(np.array(values, kind, order='C'), name))
         return name
 
-    def layer(self, operator, inputs, name, weight, bias, **attributes):
+    def layer(self, operator, inputs, name, weight, bias, **attributes) -> str:
         own = self.constant(f'{name}_weight', weight), self.constant(f'{name}_bias', np.zeros(len(weight)) + bias)
         return self.add(operator, [*inputs, *own], name, **attributes)
 

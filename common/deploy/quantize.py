@@ -8,6 +8,7 @@ result everywhere.
 import sys
 import tempfile
 from pathlib import Path
+from typing import Iterator
 
 import numpy as np
 import onnx
@@ -51,19 +52,19 @@ def quantize(model, path, photographs, size):
             activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8)
 
 
-def in_float(graph):
+def in_float(graph) -> list:
     """The names of the nodes that stay in float32: layers that make heat maps, and all that follows the last layer."""
     outputs = {output.name for output in graph.output}
     last = max(index for index, node in enumerate(graph.node) if node.op_type == 'Conv')
     return [node.name for index, node in enumerate(graph.node) if index > last or node.output[0] in outputs]
 
 
-def spread(members, most):
+def spread(members, most) -> list:
     """At most so many members of a list, at even distances."""
     return [members[i] for i in np.linspace(0, len(members) - 1, min(most, len(members))).round().astype(int)]
 
 
-def shown(paths, size):
+def shown(paths, size) -> Iterator[np.ndarray]:
     """Yield `shown_whole` of each photograph but those that cannot be read, each a warning; all are an InputError."""
     used = 0
     for path in paths:
@@ -78,7 +79,7 @@ def shown(paths, size):
         raise InputError(f'none of the {len(paths)} photographs to calibrate on can be used')
 
 
-def shown_whole(path, size):
+def shown_whole(path, size) -> np.ndarray:
     """A photograph scaled to fit in `size` (width, height), RGB uint8 (height, width, 3), black around it."""
     width, height, _ = image_head(files.read_bytes(path))
     if not width:

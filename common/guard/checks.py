@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from common.errors import InputError
 
 
-def is_name(value):
+def is_name(value) -> bool:
     """A relative path that stays below its folder, of at most 1000 characters."""
     if not isinstance(value, str) or not value.isprintable() or len(value) > 1000:
         return False
@@ -13,36 +13,36 @@ def is_name(value):
     return path.name != '' and not path.is_absolute() and '..' not in path.parts
 
 
-def is_number(value):
+def is_number(value) -> bool:
     """An int or a float, neither NaN nor infinite nor beyond any image."""
     return type(value) in (int, float) and abs(value) < 1e9
 
 
-def is_number_or_null(value):
+def is_number_or_null(value) -> bool:
     """As `is_number`, or None: of nobody."""
     return value is None or is_number(value)
 
 
-def is_count(value):
+def is_count(value) -> bool:
     """A whole number, from 0 to beyond what anything here is counted to."""
     return type(value) is int and 0 <= value < 1e9
 
 
-def is_finite(value):
+def is_finite(value) -> bool:
     """A float of any size, as sums are, neither NaN nor infinite."""
     return type(value) is float and math.isfinite(value)
 
 
-def is_text(value):
+def is_text(value) -> bool:
     return isinstance(value, str)
 
 
-def is_list(value, is_good=is_number, length=None):
+def is_list(value, is_good=is_number, length=None) -> bool:
     """A list of good values, and of this many."""
     return isinstance(value, list) and all(map(is_good, value)) and length in (None, len(value))
 
 
-def is_object(value, keys=(), is_good=is_number):
+def is_object(value, keys=(), is_good=is_number) -> bool:
     """A dict with a good value under each of the keys."""
     return isinstance(value, dict) and all(key in value and is_good(value[key]) for key in keys)
 

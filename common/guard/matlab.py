@@ -8,6 +8,7 @@ The walk below meets them in the order in which SciPy reads them, so that SciPy 
 import math
 import struct
 import zlib
+from typing import Optional
 
 HEADER, VERSION = 128, 0x0100
 INT8, INT32, UINT32, MATRIX, COMPRESSED, UTF8 = 1, 5, 6, 14, 15, 16            # types
@@ -70,7 +71,7 @@ class _Walk:
         self.number = struct.Struct(order + '14I').unpack_from
         self.order = order
 
-    def matrix(self, nested=0):
+    def matrix(self, nested=0) -> Optional[bytes]:
         """Pass a matrix, tag and all; returns its name, None for one without anything."""
         kind, size = self.words(self.data, self.place)
         if kind != MATRIX or nested > MOST_NESTED:

@@ -23,7 +23,7 @@ TYPES = (np.dtype('<f4'), np.dtype('<f8'), np.dtype('<f2'), np.dtype('u1'), np.d
 MOST_DIMENSIONS = 32                          # NumPy's limit
 
 
-def read(path):
+def read(path) -> dict:
     """{name: array} of a `.params` file; InputError if it is not one, or not whole, or its arrays have no names.
 
     On whatever device the arrays were, they are read into the CPU's memory, no more than the file's size of it.
@@ -53,7 +53,7 @@ class _Reader:
     def __init__(self, file):
         self.file, self.left = file, os.fstat(file.fileno()).st_size
 
-    def bytes(self, size):
+    def bytes(self, size) -> bytes:
         if size > self.left:
             raise ValueError
         self.left -= size
@@ -62,20 +62,20 @@ class _Reader:
             raise ValueError
         return piece
 
-    def many(self, code, count):
+    def many(self, code, count) -> tuple:
         """`count` numbers of a format as of `struct`."""
         return struct.unpack(f'<{count}{code}', self.bytes(count * struct.calcsize(code)))
 
-    def one(self, code):
+    def one(self, code) -> int:
         return self.many(code, 1)[0]
 
-    def name(self):
+    def name(self) -> str:
         name = self.bytes(self.one('Q')).decode()
         if not name.isprintable():            # it will stand in messages
             raise ValueError
         return name
 
-    def array(self):
+    def array(self) -> np.ndarray:
         magic = self.one('I')
         if magic in (DENSE, DENSE_V3) and self.one('i') != 0:
             raise ValueError

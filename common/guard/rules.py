@@ -15,7 +15,7 @@ class Rule:
         self.text, self.check = text, check
 
 
-def number(low, high=math.inf, above=False):
+def number(low, high=math.inf, above=False) -> Rule:
     """A finite number in [low, high], or (low, high] with `above`."""
     def check(value):
         value = float(value) if isinstance(value, str) else value      # YAML 1.1 reads 1e-3 as a string
@@ -28,7 +28,7 @@ def number(low, high=math.inf, above=False):
     return Rule(f'a number {bound}' + ('' if high == math.inf else f' and at most {high:g}'), check)
 
 
-def integer(low, high=math.inf):
+def integer(low, high=math.inf) -> Rule:
     """A whole number in [low, high]."""
     def check(value):
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -37,7 +37,7 @@ def integer(low, high=math.inf):
     return Rule(f'a whole number of at least {low}' + ('' if high == math.inf else f' and at most {high}'), check)
 
 
-def one_of(*choices):
+def one_of(*choices) -> Rule:
     """One of the strings given."""
     def check(value):
         if value not in choices:
@@ -46,7 +46,7 @@ def one_of(*choices):
     return Rule('one of ' + ', '.join(choices), check)
 
 
-def boolean():
+def boolean() -> Rule:
     """true or false."""
     def check(value):
         if not isinstance(value, bool):
@@ -55,7 +55,7 @@ def boolean():
     return Rule('true or false', check)
 
 
-def text(may_be_empty=False):
+def text(may_be_empty=False) -> Rule:
     """A string."""
     def check(value):
         value = '' if value is None and may_be_empty else value        # as '--set key=' and 'key:' mean it
@@ -65,7 +65,7 @@ def text(may_be_empty=False):
     return Rule('a text' + (', or empty' if may_be_empty else ''), check)
 
 
-def relative_path():
+def relative_path() -> Rule:
     """What becomes a path below a folder."""
     def check(value):
         if not is_name(value):
@@ -74,7 +74,7 @@ def relative_path():
     return Rule('a name such as mpii/table2/i1', check)
 
 
-def list_of(rule, length=None, at_least=0):
+def list_of(rule, length=None, at_least=0) -> Rule:
     """A list whose members follow `rule`."""
     def check(value):
         if not isinstance(value, (list, tuple)) or len(value) < at_least or length not in (None, len(value)):

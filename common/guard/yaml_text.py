@@ -1,4 +1,6 @@
 """Reads YAML that strangers wrote: no tags, no aliases, no key twice, nothing large."""
+from typing import Any
+
 import yaml
 
 from common.errors import InputError
@@ -6,12 +8,12 @@ from common.errors import InputError
 MOST_BYTES = 1 << 16                          # of a file
 
 
-def read(path):
+def read(path) -> Any:
     """The value in a YAML file; InputError as `content` and `parse`."""
     return parse(content(path), path)
 
 
-def content(path):
+def content(path) -> str:
     """The text of a file; InputError where it is none, or far larger than an experiment."""
     try:
         if path.exists() and not path.is_file():
@@ -25,7 +27,7 @@ def content(path):
         raise InputError(f'{path}: cannot be read ({getattr(error, "strerror", error)})') from None
 
 
-def parse(content, source):
+def parse(content, source) -> Any:
     """The value that a text of YAML stands for; InputError naming the source, and the line, where it is none."""
     try:
         for event in yaml.parse(content, yaml.SafeLoader):
@@ -49,7 +51,7 @@ def _check_unique(node):
         _check_unique(value)
 
 
-def shown(value):
+def shown(value) -> str:
     """A value as messages show it, in one line that is not too long."""
     try:
         text = repr(value)
@@ -58,7 +60,7 @@ def shown(value):
     return text if len(text) <= 80 else text[:77] + '...'
 
 
-def plain(key):
+def plain(key) -> str:
     """A key as it stands, or as `shown` if it is not one that can be printed."""
     text = str(key) if isinstance(key, str) else shown(key)
     return text if len(text) <= 80 and text.isprintable() else shown(key)

@@ -44,7 +44,7 @@ LAYERS = {'resnet18': (BasicBlockV1b, (2, 2, 2, 2)), 'resnet50': (BottleneckV1b,
           'resnet101': (BottleneckV1b, (3, 4, 23, 3))}
 
 
-def resnet(name, prefix, freeze_bn=False):
+def resnet(name, prefix, freeze_bn=False) -> ResNetV1b:
     """GluonCV's ResNet-18, -50 or -101 (`name` 'resnet18', ...) without parameters.
 
     prefix: of its parameters' names, as an export has them; freeze_bn: batch normalisation by the running statistics

@@ -77,7 +77,7 @@ class NarrowLossGraph(losses.LossGraph):
             super()._build_cache(*args)
 
 
-def convert(graph, inputs, weights):
+def convert(graph, inputs, weights) -> mx.sym.Symbol:
     """A symbol of a network and its losses, with casts to bfloat16 and back.
 
     inputs: the symbols of its data, then a new one for each name in `weights`, which takes the place of that parameter
@@ -109,7 +109,7 @@ def require(contexts):
         print('train.dtype bfloat16: this CPU lacks AVX-512 BF16, and is slower so than in float32', file=sys.stderr)
 
 
-def use_tiles(flags):
+def use_tiles(flags) -> bool:
     """Let oneDNN multiply in AMX's tiles where the CPU has them; returns whether it does.
 
     Linux grants a process these registers on request (Documentation/arch/x86/xstate.rst), which MXNet's oneDNN does not

@@ -1,4 +1,6 @@
 """The losses of H2 and H3 (section 3), by which every cell of a heat map is classified."""
+from typing import Optional
+
 import numpy as np
 
 from common import grid
@@ -38,14 +40,14 @@ class BinaryLoss(HeatmapLoss):
         self._radius = cfg.loss.radius * cfg.input.size[0] / 256 / stride      # in cells
 
     @classmethod
-    def problem(cls, cfg):
+    def problem(cls, cfg) -> Optional[str]:
         nearest = grid.stride(cfg.network.deconvolutions) / 2 ** 0.5 * 256 / cfg.input.size[0]    # half a diagonal
         if cfg.loss.radius < nearest:
             return (f"loss.radius {cfg.loss.radius:g}: a joint may be farther from every cell's centre; with this "
                     f'input.size and network.deconvolutions at least {np.ceil(nearest * 100) / 100:g}')
 
     @classmethod
-    def pictured(cls, cfg, maps):
+    def pictured(cls, cfg, maps) -> np.ndarray:
         return 1 / (1 + np.exp(-maps))
 
     def hybrid_forward(self, F, maps, cells, keys):

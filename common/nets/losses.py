@@ -6,6 +6,9 @@ are rendered here, on the device, as outer products of one-dimensional profiles.
 joints out that are not visible and divides by the constant number of joints, so that the mean over a batch does not
 depend on how the batch is spread over devices.
 """
+from typing import Optional
+
+import numpy as np
 from mxnet import autograd, gluon, nd
 
 from common import grid, heatmaps
@@ -32,21 +35,21 @@ class HeatmapLoss(gluon.HybridBlock):
         self.cfg, self.stride = cfg, stride
 
     @classmethod
-    def problem(cls, cfg):
+    def problem(cls, cfg) -> Optional[str]:
         """What is wrong with the values of its keys together with others, a text; None where nothing is."""
 
     @classmethod
-    def score(cls, cfg, maps):
+    def score(cls, cfg, maps) -> np.ndarray:
         """The score of each joint (B, K) by its heat map (B, K, H, W)."""
         return heatmaps.confidence(maps, cfg.network.beta, cfg.test.window, cfg.network.debiased)
 
     @classmethod
-    def pictured(cls, cfg, maps):
+    def pictured(cls, cfg, maps) -> np.ndarray:
         """The maps to look at of a network that was trained with this loss alone: by default the normalised ones."""
         return heatmaps.normalised(maps, cfg.network.beta, cfg.network.debiased)
 
 
-def kinds():
+def kinds() -> dict:
     """{name in YAML: class} of every heat-map loss that is defined."""
     found, waiting = {}, [HeatmapLoss]
     while waiting:
@@ -79,12 +82,12 @@ class GaussianLoss(HeatmapLoss):
     keys = {'sigma': (rules.number(0, above=True), "H1: the Gaussian's standard deviation in cells")}
 
     @classmethod
-    def score(cls, cfg, maps):
+    def score(cls, cfg, maps) -> np.ndarray:
         """The field's: the maximum, 1 for a sure joint."""
         return heatmaps.argmax(maps)[1]
 
     @classmethod
-    def pictured(cls, cfg, maps):
+    def pictured(cls, cfg, maps) -> np.ndarray:
         return maps
 
     def target(self, F, maps, cells):

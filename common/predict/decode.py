@@ -1,4 +1,6 @@
 """Heat maps and joints of one batch -> joints in input pixels and their scores; the flip test. NumPy only."""
+from typing import Optional, Tuple
+
 import numpy as np
 
 from common import grid
@@ -8,7 +10,7 @@ from common.heatmaps import argmax
 HEATMAP_DECODINGS = ('argmax', 'quarter', 'integral', 'local')
 
 
-def quarter(heatmaps):
+def quarter(heatmaps) -> np.ndarray:
     """The maximum moved by a quarter of a cell towards its larger neighbour on each axis (Newell et al., ECCV 2016)."""
     cells, _ = argmax(heatmaps)
     around = _window(heatmaps, cells.astype(int), 1)                           # (B, K, 3, 3)
@@ -17,7 +19,7 @@ def quarter(heatmaps):
     return cells + 0.25 * np.where(np.isfinite(towards), np.sign(towards), 0).astype(np.float32)
 
 
-def local_integral(heatmaps, beta, window):
+def local_integral(heatmaps, beta, window) -> np.ndarray:
     """The integral (Eq. 6) over the cells within `window` of the maximum, the softmax taken over these alone.
 
     An expectation over the whole map lies between two modes where the map has two; this one stays with the higher.
@@ -30,7 +32,7 @@ def local_integral(heatmaps, beta, window):
     return cells + np.stack([mass.sum(axis=2) @ offsets / total, mass.sum(axis=3) @ offsets / total], axis=2)
 
 
-def decode(heatmaps, joints, method, stride, beta=1.0, window=2):
+def decode(heatmaps, joints, method, stride, beta=1.0, window=2) -> np.ndarray:
     """Joints (B, K, 2) in input pixels by one of the methods of `test.decode`.
 
     heatmaps: (B, K, H, W) of one stage, None for a regression network; joints: (B, K, 2), the network's own, in
@@ -47,7 +49,7 @@ def decode(heatmaps, joints, method, stride, beta=1.0, window=2):
     return grid.to_pixels(cells, stride)
 
 
-def unflip(heatmaps, joints, width, flip_pairs):
+def unflip(heatmaps, joints, width, flip_pairs) -> Tuple[Optional[np.ndarray], np.ndarray]:
     """Outputs for a mirrored image, as they are for the image itself: mirrored back, left and right exchanged."""
     swap = mirrored_order(flip_pairs, joints.shape[1])
     joints = joints[:, swap].copy()

@@ -1,6 +1,7 @@
 """A trained network, and what it finds: joints of every decoding in source-image coordinates."""
 from functools import partial
 from pathlib import Path
+from typing import Callable, Optional, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -13,7 +14,7 @@ from common.predict.onnx_net import OnnxNet
 from common.weights import checkpoint
 
 
-def load_network(cfg, params, contexts):
+def load_network(cfg, params, contexts) -> Callable:
     """The configured network with the parameters of a file, all of them (`checkpoint.load_parameters`), to infer with.
 
     On the CPU, oneDNN then takes a convolution and the normalisation, sum and ReLU after it as one operator with fixed
@@ -29,12 +30,12 @@ def load_network(cfg, params, contexts):
     return net
 
 
-def decodings(cfg):
+def decodings(cfg) -> Tuple[str, ...]:
     """The decodings a configuration's network allows."""
     return ('regression',) if cfg.network.head == 'regression' else decode.HEATMAP_DECODINGS
 
 
-def forward(net, images, contexts, stage=0, watch=None):
+def forward(net, images, contexts, stage=0, watch=None) -> Tuple[Optional[np.ndarray], np.ndarray]:
     """Heat maps (B, K, H, W), None for regression, and joints (B, K, 2) of uint8 images (B, H, W, 3).
 
     stage: of a multi-stage network, 1 for the first; 0 for the last. watch: a function of what the network puts out on
@@ -48,7 +49,7 @@ def forward(net, images, contexts, stage=0, watch=None):
     return np.concatenate(heatmaps) if heatmaps else None, joints
 
 
-def infer(cfg, net, images, contexts, watch=None):
+def infer(cfg, net, images, contexts, watch=None) -> Tuple[Optional[np.ndarray], np.ndarray]:
     """`forward` as the configuration's `test.stage` and `test.flip` want it; `watch` is for the images as they are.
 
     The flip test (section 6.1) averages heat maps and joints with those of the mirrored images, mirrored back.
@@ -61,7 +62,7 @@ def infer(cfg, net, images, contexts, watch=None):
     return tuple(None if a is None else (a + b) / 2 for a, b in zip(plain, mirrored))
 
 
-def locate(cfg, net, heatmaps, joints, method, matrices, beta=None, window=None):
+def locate(cfg, net, heatmaps, joints, method, matrices, beta=None, window=None) -> np.ndarray:
     """What `infer` returned, by one decoding, as joints (B, K, 2) in 0-based pixels of the source images.
 
     matrices: (B, 2, 3), source to input pixels; beta, window: the local integral's, the configuration's by default.
@@ -70,24 +71,24 @@ def locate(cfg, net, heatmaps, joints, method, matrices, beta=None, window=None)
     return to_source(found, matrices)
 
 
-def to_source(joints, matrices):
+def to_source(joints, matrices) -> np.ndarray:
     """Joints (B, K, 2) in input pixels as those of the source images; matrices: (B, 2, 3), source to input pixels."""
     return np.stack([transform_points(invert(matrix), points) for matrix, points in zip(matrices, joints)])
 
 
-def joint_scores(cfg, heatmaps):
+def joint_scores(cfg, heatmaps) -> np.ndarray:
     """The score of each joint (B, K) by its heat map (B, K, H, W), as the configured loss has it."""
     return losses.kinds()[cfg.loss.heatmap].score(cfg, heatmaps)
 
 
-def pictured(cfg, heatmaps):
+def pictured(cfg, heatmaps) -> np.ndarray:
     """The maps (B, K, H, W) to look at: the normalised ones (Eq. 5) where joints are learned, else as the loss says."""
     if cfg.loss.joint != 'none':
         return losses.HeatmapLoss.pictured(cfg, heatmaps)
     return losses.kinds()[cfg.loss.heatmap].pictured(cfg, heatmaps)
 
 
-def predict(cfg, net, loader, contexts, title, scored=False, loss=None):
+def predict(cfg, net, loader, contexts, title, scored=False, loss=None) -> Tuple[dict, Optional[np.ndarray]]:
     """Joints of every sample by every decoding, and scores.
 
     Returns {decoding: (N, K, 2)} in 0-based pixels of the source images, in the order of the samples, and scores

@@ -20,19 +20,19 @@ def require():
         raise InputError('ONNX needs the packages onnx and onnxruntime: sh scripts/setup.sh export')
 
 
-def identity(cfg):
+def identity(cfg) -> dict:
     """What an exported network of a configuration computes, and so what its user's has to agree in: {key: value}."""
     keys = ('backbone', 'head', 'deconvolutions', 'stages', 'beta', 'debiased')
     return {'joints': len(cfg.data.skeleton['joints']), 'input.size': list(cfg.input.size),
             **{f'network.{key}': cfg.network[key] for key in keys}}
 
 
-def metadata(cfg):
+def metadata(cfg) -> dict:
     """The same as an .onnx file holds it: {key: text}."""
     return {'experiment': cfg.name, 'network': json.dumps(identity(cfg))}
 
 
-def output_names(cfg):
+def output_names(cfg) -> list:
     """The outputs' names: heatmaps and joints, followed by the number of the stage where there are several."""
     stages = cfg.network.stages
     numbers = range(1, stages + 1) if stages > 1 else ['']

@@ -18,7 +18,7 @@ FAINT = 0.35                                  # opacity of what is uncertain
 PEOPLE = 24                                   # on a sheet of predictions
 
 
-def draw_skeleton(image, joints, limbs, sides, shown=None, faint=None):
+def draw_skeleton(image, joints, limbs, sides, shown=None, faint=None) -> np.ndarray:
     """Draw a person's skeleton on a copy of `image`, uint8 (H, W, 3) RGB; lines are as thick as the person is large.
 
     joints: (K, 2) 0-based pixels; limbs: pairs of joints; sides: a letter a joint, R, L or another for the middle;
@@ -66,7 +66,7 @@ def _fixed(point):
     return tuple(int(v) for v in np.round(np.asarray(point) * 2 ** SHIFT))
 
 
-def overlay(image, heatmap, opacity=0.8):
+def overlay(image, heatmap, opacity=0.8) -> np.ndarray:
     """A heat map (h, w) over the picture it tiles, in grey: uint8 (H, W, 3) RGB -> the same.
 
     Cell i covers the pixels [i*W/w, (i+1)*W/w) (`common.grid`); between the centres of cells the map is interpolated.
@@ -81,7 +81,7 @@ def overlay(image, heatmap, opacity=0.8):
     return np.round((1 - alpha) * grey + alpha * colour).astype(np.uint8)
 
 
-def labelled(pictures, captions, labels=(), inches=2.0):
+def labelled(pictures, captions, labels=(), inches=2.0) -> np.ndarray:
     """Pictures in a grid with text, as one RGB image.
 
     pictures: rows of images (H, W, 3), all of one shape; captions: rows of the texts above them; labels: texts at the
@@ -105,7 +105,7 @@ def labelled(pictures, captions, labels=(), inches=2.0):
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
-def sheet(images, columns=6):
+def sheet(images, columns=6) -> np.ndarray:
     """Images of one size in a grid, as one image; the rest of the last row is white."""
     rows = -(-len(images) // columns)
     blank = np.full_like(images[0], 255)
@@ -113,7 +113,7 @@ def sheet(images, columns=6):
     return np.vstack([np.hstack(cells[row * columns:(row + 1) * columns]) for row in range(rows)])
 
 
-def predictions(samples, joints, person):
+def predictions(samples, joints, person) -> np.ndarray:
     """Skeletons on the crops of the first `PEOPLE` samples, one sheet.
 
     samples: `data.crop.Sample`s whose boxes all have the same proportions; joints: (N, K, 2) in 0-based source

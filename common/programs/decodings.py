@@ -31,7 +31,7 @@ SECOND = 0.3                                  # of the first mode's height
 PEAKS = (0, 0.2, 0.35, 0.5, 0.65, 0.8, np.inf)                                 # heights of a map's maximum
 
 
-def study(dataset, cfg, net, people, contexts):
+def study(dataset, cfg, net, people, contexts) -> dict:
     """What the docstring above lists, by the configured network.
 
     Returns {'local': [{'beta', 'window', and the metrics}], 'debiased': [{'beta', metrics}],
@@ -86,7 +86,7 @@ def _locate(cfg, net, maps, direct, setting, matrices):
     return inference.locate(cfg, net, maps, direct, method, matrices, beta, window or max(maps.shape[2:]))
 
 
-def local_table(lines):
+def local_table(lines) -> str:
     """`study`'s 'local' as Markdown: a row a beta, a column a window."""
     cells = {(line['beta'], line['window']): _shown(line) for line in lines}
     betas = sorted({beta for beta, _ in cells})
@@ -96,7 +96,7 @@ def local_table(lines):
                     [[f'{beta:g}', *(cells.get((beta, window), '-') for window in windows)] for beta in betas])
 
 
-def modes_table(lines):
+def modes_table(lines) -> str:
     """`study`'s 'modes' as Markdown: a row for one mode, and one for several."""
     return markdown(['modes', 'joints', *HEATMAP_DECODINGS],
                     [[line['modes'], f'{line["share"]:.1f}%', *(_shown(line[method]) for method in HEATMAP_DECODINGS)]
@@ -108,12 +108,12 @@ def _shown(line):
     return ' / '.join(f'{value:.1f}' for key, value in line.items() if key not in ('beta', 'window'))
 
 
-def debiased_table(lines):
+def debiased_table(lines) -> str:
     """`study`'s 'debiased' as Markdown: a row a beta."""
     return markdown(['beta', 'debiased, all cells'], [[f'{line["beta"]:g}', _shown(line)] for line in lines])
 
 
-def peaks_table(lines):
+def peaks_table(lines) -> str:
     """`study`'s 'peaks' as Markdown: a row a range of heights."""
     return markdown(['peak of the map', 'joints', *HEATMAP_DECODINGS],
                     [[f'{line["from"]:g} to {line["to"]:g}', f'{line["share"]:.1f}%',

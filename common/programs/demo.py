@@ -13,7 +13,7 @@ import re
 import sys
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, Iterator, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -51,12 +51,12 @@ class Pose(NamedTuple):
 
 # --- images in -----------------------------------------------------------------------------------------------------
 
-def read_photograph(path):
+def read_photograph(path) -> Tuple[str, np.ndarray]:
     """(name, RGB image) of a file, upright as a viewer shows it; InputError as `images.read_image`."""
     return path.name, cv2.cvtColor(read_image(path, upright=True)[0], cv2.COLOR_BGR2RGB)
 
 
-def read_folder(folder, box, size):
+def read_folder(folder, box, size) -> Iterator[Tuple[str, np.ndarray]]:
     """Yield `read_photograph` of each photograph in a folder, but for those that fail, or that the box is not of.
 
     Each of these is a warning; all of them are an InputError.
@@ -75,7 +75,7 @@ def read_folder(folder, box, size):
         raise InputError(f'{folder}: none of its {len(paths)} photographs can be used')
 
 
-def open_video(path):
+def open_video(path) -> Tuple[Iterator, float]:
     """An iterator over (number, RGB image) of a video's frames, and its frames per second.
 
     InputError if there is not a single frame that can be decoded, or OpenCV cannot take the file's name. A file that
@@ -104,7 +104,7 @@ def open_video(path):
 
 # --- poses ---------------------------------------------------------------------------------------------------------
 
-def parse_box(text):
+def parse_box(text) -> Tuple[float, float, float, float]:
     """'x,y,w,h' as four floats; InputError if it is not that, or empty."""
     try:
         x, y, w, h = (float(part) for part in text.split(','))
@@ -115,7 +115,7 @@ def parse_box(text):
     return x, y, w, h
 
 
-def crop_box(box, shape, size):
+def crop_box(box, shape, size) -> Tuple[float, float, float, float]:
     """The least box (cx, cy, w, h) around `box` (x, y, w, h) that has the proportions of the input's `size`.
 
     box: pixels x to x + w - 1 and y to y + h - 1, None for a whole image of `shape`. It may reach beyond the image;
@@ -130,7 +130,7 @@ def crop_box(box, shape, size):
     return x + (w - 1) / 2, y + (h - 1) / 2, *fit(w, h, size)
 
 
-def cut(image, box, size):
+def cut(image, box, size) -> np.ndarray:
     """The crop of a box (cx, cy, w, h) at `size` (width, height), as `images.read_crop` cuts it out of a JPEG.
 
     For a large box the image is first reduced to 1/2, 1/4 or 1/8, so that no pixel is skipped; black is outside.
@@ -145,7 +145,7 @@ def cut(image, box, size):
     return cv2.warpAffine(small, to_small, tuple(size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 
-def find_poses(cfg, net, images, box, contexts):
+def find_poses(cfg, net, images, box, contexts) -> Iterator[Pose]:
     """Yield the `Pose` in each of the (label, image) pairs by the configured decoding, few images at a time."""
     images, size = iter(images), cfg.input.size
     for batch in iter(lambda: list(islice(images, PER_CONTEXT * len(contexts))), []):
@@ -164,7 +164,7 @@ def find_poses(cfg, net, images, box, contexts):
 
 # --- pictures and JSON out -----------------------------------------------------------------------------------------
 
-def draw(pose, person):
+def draw(pose, person) -> np.ndarray:
     """The image with the `skeleton.Skeleton` of the person, RGB."""
     faint, shown, limbs = pose.scores < UNSURE, np.ones(len(person.joints), bool), person.limbs
     if faint[list(person.optional)].any():    # as of a network trained on data without them
@@ -172,7 +172,7 @@ def draw(pose, person):
     return visualise.draw_skeleton(pose.image, pose.joints, limbs, person.sides, shown, faint)
 
 
-def draw_heatmaps(cfg, pose, columns=4):
+def draw_heatmaps(cfg, pose, columns=4) -> np.ndarray:
     """The crop under the heat map of each joint (see `inference.pictured`), RGB."""
     width, height = cfg.input.size
     crop = cut(pose.image, pose.box, (256, 256 * height // width))
@@ -185,13 +185,13 @@ def draw_heatmaps(cfg, pose, columns=4):
     return visualise.labelled([pictures[i:i + columns] for i in rows], [names[i:i + columns] for i in rows])
 
 
-def record(pose, names):
+def record(pose, names) -> list:
     """A pose as --json has it; names: of the joints."""
     return [{'name': name, 'x': round(float(x), 2), 'y': round(float(y), 2), 'score': round(float(score), 3)}
             for name, (x, y), score in zip(names, pose.joints, pose.scores)]
 
 
-def picture_name(folder, name):
+def picture_name(folder, name) -> Path:
     """Where the picture of a photograph in a folder goes: under its own name, with .png after one not written here."""
     return folder / (name if Path(name).suffix.lower() in visualise.SUFFIXES else f'{name}.png')
 
@@ -214,7 +214,7 @@ def write_video(path, rate, frames):
 
 # --- the program ---------------------------------------------------------------------------------------------------
 
-def kind(source):
+def kind(source) -> str:
     """'folder', 'photograph' or 'video'; InputError if it is none of them, or is not there."""
     if not source.exists():
         raise InputError(f'{source}: no such file or folder')

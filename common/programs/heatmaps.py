@@ -4,6 +4,8 @@ A row a joint; for each person the photograph, with the annotated joint where th
 network. Of all networks the same is shown, the normalised map (Eq. 5: softmax of beta H, whose expectation is the
 integral's joint); each map's own maximum gets the full colour.
 """
+from typing import Tuple
+
 import numpy as np
 
 from common import config, files, runtime
@@ -18,7 +20,7 @@ from common.programs import options
 HEIGHT = 256                                  # of the photographs in the figure
 
 
-def heatmaps(cfg, params, samples, contexts):
+def heatmaps(cfg, params, samples, contexts) -> np.ndarray:
     """The normalised maps (N, K, h, w) of a network's configured stage."""
     net = inference.load_network(cfg, params, contexts)
     batches = ordered_loader(cfg, samples).batches()
@@ -26,7 +28,7 @@ def heatmaps(cfg, params, samples, contexts):
     return normalised(np.concatenate(maps), cfg.network.beta, cfg.network.debiased)
 
 
-def figure(person, samples, joints, names, maps):
+def figure(person, samples, joints, names, maps) -> np.ndarray:
     """Figure 2: rows of `joints` (indices), for each sample the photograph and the map of each network.
 
     person: a `skeleton.Skeleton`; samples: with boxes in the proportions of the networks' input; names: of the networks;
@@ -76,7 +78,7 @@ def main(dataset, argv=None):
     visualise.save(args.out, figure(person, chosen, joints, names, maps))
 
 
-def common_size(configurations):
+def common_size(configurations) -> Tuple[int, int]:
     """The input's size, whose proportions all networks share; InputError where they do not, or have no heat maps."""
     for cfg in configurations:
         if cfg.network.head == 'regression':

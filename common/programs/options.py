@@ -1,11 +1,13 @@
 """The command line that the programs of every data set share."""
 import argparse
 
+from easydict import EasyDict
+
 from common import config
 from common.errors import InputError
 
 
-def parser(description):
+def parser(description) -> argparse.ArgumentParser:
     """An argument parser whose --help shows the description as it stands."""
     return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
@@ -44,12 +46,12 @@ def add_source(parser, dataset):
     dataset.add_source_options(parser)
 
 
-def configuration(args, dataset, more=()):
+def configuration(args, dataset, more=()) -> EasyDict:
     """The configuration that parsed `add_network` name; InputError if it is of another data set or other joints."""
     return checked(config.load(args.cfg, [*args.overrides, *more]), args.cfg, dataset)
 
 
-def checked(cfg, path, dataset):
+def checked(cfg, path, dataset) -> EasyDict:
     """The configuration from a path; InputError if it is of another data set than the program, or of other joints."""
     if cfg.data.set != dataset.name:
         raise InputError(f'{path}: data.set is {cfg.data.set}; this program is for {dataset.name}')

@@ -1,7 +1,9 @@
 """Testing a trained network by every decoding."""
 import sys
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Tuple
+
+import numpy as np
 
 from common import files, provenance, results, runtime, skeleton
 from common.data import annotations
@@ -20,7 +22,8 @@ class Outputs(NamedTuple):
     save: Optional[str] = None                # all predictions, as the data set's evaluation reads them
 
 
-def predict_and_score(dataset, cfg, net, people, contexts, title, loss=None):
+def predict_and_score(dataset, cfg, net, people, contexts, title,
+                      loss=None) -> Tuple[dict, Optional[np.ndarray], Optional[dict]]:
     """What a network finds of people, by every decoding; loss: as of `inference.predict`.
 
     Returns {decoding: joints (N, K, 2)} in 0-based source pixels, their scores (N, K) or None (`Dataset.scored`), and

@@ -1,6 +1,8 @@
 """Training an experiment, after the ones it starts from."""
+from typing import Callable
+
 from common import files, runtime
-from common.data.loader import training_loader
+from common.data.loader import Loader, training_loader
 from common.dataset import Source
 from common.errors import InputError
 from common.nets.losses import MeanLoss
@@ -9,12 +11,12 @@ from common.programs.test import Outputs, predict_and_score, test
 from common.train import phases
 
 
-def loader(dataset, cfg, data, phase=0, shard=(0, 1)):
+def loader(dataset, cfg, data, phase=0, shard=(0, 1)) -> Loader:
     """Batches of the training split (`data.loader.training_loader`)."""
     return training_loader(cfg, dataset.samples(Source(data, cfg.data.train), cfg.input.size), phase, shard)
 
 
-def validation(dataset, cfg, data, contexts):
+def validation(dataset, cfg, data, contexts) -> Callable:
     """A function of the network: its metrics and loss on the validation split, and the 'score' that decides.
 
     Metrics are those of the configured decoding; 'decodings' has those of all of them, lists in the metrics' order.

@@ -19,11 +19,11 @@ class Meter:
         self._start, self._before, self.speed = time.monotonic(), self.images, None
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         return self.state['steps']
 
     @property
-    def images(self):
+    def images(self) -> int:
         return self.state['images']
 
     def add(self, losses, batch):
@@ -41,7 +41,7 @@ class Meter:
         self.state['skipped'] += int((~batch.read).sum())
         self.state['sums'] = [total + float(value) for total, value in zip(self.state['sums'], losses.sum(axis=1))]
 
-    def means(self):
+    def means(self) -> dict:
         """{'heatmap_loss', 'joint_loss'}, as `PoseLoss` weights them."""
         heatmap_loss, joint_loss = (total / max(1, self.images) for total in self.state['sums'])
         return {'heatmap_loss': heatmap_loss, 'joint_loss': joint_loss}

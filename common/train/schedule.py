@@ -19,16 +19,16 @@ class Schedule:
             self.update(line)
 
     @property
-    def rate(self):
+    def rate(self) -> float:
         """The rate of the next epoch."""
         passed = sum(epoch <= self.epoch for epoch in self._train.drops) or self._saturations
         return self._train.rates[min(passed, len(self._train.rates) - 1)]
 
     @property
-    def finished(self):
+    def finished(self) -> bool:
         return self._saturations >= len(self._train.rates) or self.epoch >= self._train.epochs
 
-    def update(self, metrics):
+    def update(self, metrics) -> bool:
         """Take the metrics of the epoch just finished; True if its 'score' (higher is better) is the best so far."""
         self.epoch += 1
         best = self._best is None or metrics['score'] > self._best

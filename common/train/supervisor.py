@@ -17,7 +17,7 @@ from contextlib import suppress
 GRACE = 5                                     # seconds from being asked to end to being ended
 
 
-def run(silence, *command):
+def run(silence, *command) -> int:
     """Run the command to its end, or until nothing is heard for `silence` seconds. Returns its exit code."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=end_with_parent)
     heard = time.monotonic()

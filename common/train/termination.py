@@ -1,6 +1,7 @@
 """Ending a run in good order when a scheduler (SIGTERM) or the user (Ctrl-C) asks for it."""
 import signal
 import threading
+from typing import Any
 
 from common.errors import Terminated
 
@@ -28,7 +29,7 @@ class Termination:
         if self._at_once:
             raise Terminated(number, 'while validating')
 
-    def give_up(self, function, *args):
+    def give_up(self, function, *args) -> Any:
         """function(*args), or None as soon as the signal comes: for what is long and can be repeated."""
         self._at_once = True
         try:

@@ -10,7 +10,7 @@ from common.nets.losses import LossGraph, PoseLoss
 from common.train.run import Run
 
 
-def fit(cfg, net, loader, validate, folder, devices):
+def fit(cfg, net, loader, validate, folder, devices) -> list:
     """Train `net` (initialised, on the devices) until the schedule ends; returns the history, a dict an epoch.
 
     Args:
@@ -60,7 +60,7 @@ def train_one_epoch(graph, run, loader, contexts):
     meter.stop()
 
 
-def train_step(graph, trainer, batch, contexts, workers=1):
+def train_step(graph, trainer, batch, contexts, workers=1) -> list:
     """One step of the optimizer on one batch; returns each device's heat-map and joint losses, (2, B), unread.
 
     The gradient is that of the mean over the batches of all devices and, with a dist kvstore, of all workers.
@@ -72,7 +72,7 @@ def train_step(graph, trainer, batch, contexts, workers=1):
     return losses
 
 
-def share_out(batch, contexts):
+def share_out(batch, contexts) -> list:
     """A loader's batch -> for each device its part, (images, joints, visible, keys).
 
     Every device gets at least one sample: a batch smaller than that is filled up with its own without their joints,
@@ -87,7 +87,7 @@ def share_out(batch, contexts):
     return list(zip(*(runtime.scatter(a, contexts) for a in arrays)))
 
 
-def loss_graph(cfg, net):
+def loss_graph(cfg, net) -> LossGraph:
     """The configured losses of a network, compiled with it as one graph (`losses.LossGraph`)."""
     kind = LossGraph
     if cfg.train.dtype == 'bfloat16':
@@ -98,7 +98,7 @@ def loss_graph(cfg, net):
     return graph
 
 
-def optimizer(net, kvstore='device'):
+def optimizer(net, kvstore='device') -> gluon.Trainer:
     """Adam for the parameters that have gradients, updated on every device after kvstore has summed these.
 
     Running statistics stay out: a `gluon.Trainer` would set them back to the first device's in its first step.

@@ -74,7 +74,7 @@ class Workers:
         vector = mx.nd.array([*numbers, *[0] * (self.NUMBERS - len(numbers))])
         return self._sum(vector).asnumpy()[:len(numbers)].tolist()
 
-    def first(self, validate, net):
+    def first(self, validate, net) -> dict:
         """The metrics of an epoch, which the first worker alone computes; all get those that the schedule goes by."""
         shared = ('score', 'validation_loss')
         metrics = validate(net) if self._first else dict.fromkeys(shared, 0.0)

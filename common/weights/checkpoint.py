@@ -5,6 +5,7 @@ statistics, and a JSON text. Nothing else is needed, since every random number o
 and the sample (`loader.py`).
 """
 import json
+from typing import Optional, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -15,12 +16,12 @@ from common.guard import checks, params
 from common.weights import matching
 
 
-def parameters(net):
+def parameters(net) -> dict:
     """The network's parameters by structural name ('stem.conv1.weight'), as `save_parameters` writes them."""
     return net._collect_params_with_prefix()
 
 
-def statistics(net):
+def statistics(net) -> dict:
     """The running statistics of batch normalisation among them, which each device gathers for itself."""
     return {name: parameter for name, parameter in parameters(net).items()
             if name.endswith(('running_mean', 'running_var'))}
@@ -47,13 +48,13 @@ def write_arrays(path, arrays):
                              'unchanged') from None
 
 
-def read_arrays(path):
+def read_arrays(path) -> dict:
     """{name: NDArray} of a `.params` file; InputError if the file is not one."""
     arrays = params.read(path)
     return {name: mx.nd.array(arrays[name], dtype=arrays.pop(name).dtype) for name in list(arrays)}
 
 
-def load_parameters(net, path, contexts, partly=False):
+def load_parameters(net, path, contexts, partly=False) -> matching.Match:
     """Set the network's parameters from any `.params` file that holds them; returns a `matching.Match`.
 
     The state of a run is one, too: of its last epoch. All of them and nothing else has to be there, or with `partly`
@@ -83,7 +84,7 @@ def save_state(path, net, trainer, history, begun):
     write_arrays(path, arrays)
 
 
-def load_state(path, net, trainer, contexts, needed=()):
+def load_state(path, net, trainer, contexts, needed=()) -> Tuple[list, Optional[dict]]:
     """Load what `save_state` wrote; returns history and the epoch begun.
 
     needed: the numbers that every epoch of the history has to have. InputError where the file is not the state of a run

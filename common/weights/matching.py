@@ -47,7 +47,7 @@ class Match(NamedTuple):
         return ', '.join(parts)
 
 
-def load(own, arrays, path, contexts, partly=False):
+def load(own, arrays, path, contexts, partly=False) -> Match:
     """Set the parameters `own` {structural name: Parameter} to `arrays` {name in the file: NDArray}; returns a `Match`.
 
     Any type of number becomes the parameter's. InputError naming `path`, the parameter and both shapes where an

@@ -2,6 +2,7 @@
 import hashlib
 import re
 from pathlib import Path
+from typing import Union
 
 from common import files
 from common.errors import InputError
@@ -11,7 +12,7 @@ MODELS = Path(__file__).resolve().parents[2] / 'models'
 OPTION = '--set network.pretrained=FILE (empty: random weights)'
 
 
-def pretrained(place, backbone):
+def pretrained(place, backbone) -> Union[str, Path]:
     """The file that `network.pretrained` means for a backbone such as 'resnet18'; InputError where there is none.
 
     place: 'imagenet' (RESNET_v1b-*.params in models/, or else fetched), a folder that holds such a file, or a file.
@@ -40,7 +41,7 @@ def _checked(path):
     return path
 
 
-def fetch(name, option):
+def fetch(name, option) -> Union[str, Path]:
     """The file of a network's parameters in GluonCV's model store, its SHA-1 checked; InputError where there is none.
 
     That is the one in models/, or else one fetched once into GluonCV's cache (~/.mxnet/models). option: how the user
