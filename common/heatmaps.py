@@ -45,7 +45,7 @@ def second_mode(heatmaps, window) -> np.ndarray:
     Modes are cells that none of their eight neighbours exceeds; the second is the highest of those further than `window`
     from the maximum's row or column. Heights count from 0; of a map that is nowhere above 0 it is 0, too.
     """
-    (b, k, h, w), ((cells, highest)) = heatmaps.shape, argmax(heatmaps)
+    (h, w), (cells, highest) = heatmaps.shape[2:], argmax(heatmaps)
     padded = np.pad(heatmaps, [(0, 0), (0, 0), (1, 1), (1, 1)], constant_values=-np.inf)
     around = np.max([padded[:, :, y:y + h, x:x + w] for y in range(3) for x in range(3)], axis=0)
     near = ((np.abs(np.arange(h)[:, None] - cells[..., 1, None, None]) <= window)
