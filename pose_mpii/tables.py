@@ -119,7 +119,7 @@ def table2(section) -> str:
     return '### Table 2: methods\n\n' + markdown(header, rows)
 
 
-def by_decoding(section) -> Union[str, list]:
+def by_decoding(section) -> Optional[str]:
     """Every network with heat maps, those of studies among them, by every decoding; None where there is none.
 
     Those of Table 6 were trained on the validation people, too, and say so.
@@ -127,10 +127,10 @@ def by_decoding(section) -> Union[str, list]:
     rows = [[f'`{name}`' + ' (trained on them)' * (seeds[0]['config']['data']['train'] == 'trainval'),
              *(_scores([seed['decodings'].get(decoding) for seed in seeds]) for decoding in HEATMAP_DECODINGS)]
             for name, seeds in section.runs().items() if 'regression' not in seeds[0]['decodings']]
-    return rows and '### Decodings\n\n' + markdown(['', *HEATMAP_DECODINGS], rows)
+    return '### Decodings\n\n' + markdown(['', *HEATMAP_DECODINGS], rows) if rows else None
 
 
-def studied(section, key, title, table, older=False) -> Union[str, list]:
+def studied(section, key, title, table, older=False) -> Optional[str]:
     """What `decodings` found under a key of its JSON, for the networks that have one; None where none has.
 
     older: there are JSONs from before `decodings` wrote that key, which are left out.
@@ -141,7 +141,7 @@ def studied(section, key, title, table, older=False) -> Union[str, list]:
         if path.exists() and not (older and key not in files.read_object(path)):
             parts.append(f'`{name}` (its `network.beta` is {seed["config"]["network"]["beta"]:g}):\n\n'
                          + table(_read(path, key)))
-    return parts and f'### {title}\n\n' + '\n'.join(parts)
+    return f'### {title}\n\n' + '\n'.join(parts) if parts else None
 
 
 def settings_table(section, table) -> Optional[str]:

@@ -151,7 +151,7 @@ class LossGraph(gluon.HybridBlock):
         return self.loss(maps, predicted, joints, visible, keys)
 
     def backward(self, outputs):
-        """The gradients of what was made of this graph's outputs under `autograd.record`, of each device."""
+        """Compute the gradients of what was made of this graph's outputs under `autograd.record`, of each device."""
         autograd.backward(outputs)
 
 
