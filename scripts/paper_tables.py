@@ -29,9 +29,8 @@ validation split, of the epoch with the best AUC there; Table 8 has COCO's AP, o
 integral" is our decoding, the others the paper's. The paper's own figures are those of MPII and COCO at the settings
 of experiments/mpii and experiments/coco: other families of experiments and other data sets have them beside theirs to
 compare the order and the differences, not the values. The paper's "params" are the ResNets' with their classifiers;
-the networks with their deconvolutions have those counted here. The Gaussian of H1's target has the paper's standard
-deviation of 1 cell, that of I1's 1.5 in experiments/mpii, and that of both in experiments/drawn (common/README.md says
-why).
+the networks with their deconvolutions have those counted here. The Gaussian of the target has the paper's standard
+deviation of 1 cell in experiments/mpii, and 1.5 in experiments/drawn (common/README.md says why).
 '''
 
 
