@@ -1,7 +1,7 @@
 """Tables 2-7 and Figures 2 and 3 of the paper from results on the disk (`scripts/paper_tables.py`)."""
 from functools import lru_cache
 from pathlib import Path
-from typing import Optional, Tuple, Union
+from typing import Optional, Tuple
 
 from common import config, files, results
 from common.deploy import complexity
@@ -234,7 +234,7 @@ def _write(section, out, data):
     parts = [section.title, table2(section), *(settings_table(section, table) for table in SETTINGS),
              by_decoding(section),
              studied(section, 'local', 'The integral by its window and beta', decodings.local_table),
-             studied(section, 'modes', 'Decodings where nine tenths of a normalised map lie in 5 x 5 entries (one mode) '
+             studied(section, 'modes', 'Decodings where nine tenths of a normalised map lie in 5 x 5 cells (one mode) '
                      'and elsewhere (several)', decodings.modes_table, older=True)]
     if section.configuration('table6/i1'):
         parts += [table6(section), table7(section)]
