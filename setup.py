@@ -14,7 +14,7 @@ setup(
     description='Integral Human Pose Regression (arXiv 1711.08229) in MXNet Gluon',
     python_requires='>=3.8,<3.12',            # what MXNet 1.9.1 and NumPy 1.23 run on
     packages=find_packages(include=['common*', 'pose_mpii*', 'pose_coco*']),
-    package_data={'pose_mpii': ['valid_list.csv']},
+    package_data={'pose_mpii': ['valid_list.csv', 'skeleton.yaml'], 'pose_coco': ['skeleton.yaml']},
     install_requires=[
         os.environ.get('MXNET_PACKAGE', 'mxnet==1.9.1'),
         'numpy==1.23.5',                      # 1.24 breaks "import mxnet"

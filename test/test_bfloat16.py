@@ -44,7 +44,7 @@ def losses_and_gradients(cfg, batch, devices):
     *((method, [], 1) for method in METHODS), ('h1', ['train.freeze_bn=true'], 1), ('i1', ['train.freeze_bn=true'], 2),
     ('i1', ['network.stages=2', 'network.deconvolutions=2'], 1)])
 def test_losses_and_gradients_are_nearly_those_of_float32(tiny_data, method, more, devices):
-    wide, narrow = (config.load(experiment_file(method), [*SMALL, 'train.batch_size=8', *more, f'train.dtype={dtype}'])
+    wide, narrow = (config.load(experiment_file(method), [*SMALL, 'train.batch_size=16', *more, f'train.dtype={dtype}'])
                     for dtype in ('float32', 'bfloat16'))
     batch = next(training_loader(wide, tiny_data).batches(1))
     exact, ours = losses_and_gradients(wide, batch, 1)
