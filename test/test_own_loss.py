@@ -8,6 +8,7 @@ from common import config
 from common.errors import InputError
 from common.guard import rules
 from common.nets.losses import GaussianLoss, kinds
+from common.train import resume
 from pose_mpii import tables, train
 
 
@@ -50,3 +51,10 @@ def test_its_key_is_checked_and_nobody_elses(experiment, root):
         config.load(root / 'experiments/cpu/mpii/table2/h1.yaml', ['loss.heatmap=robust'])
     assert 'margin' not in config.load(root / 'experiments/cpu/mpii/table2/h1.yaml').loss
     assert kinds()['robust'] is RobustLoss
+
+
+def test_a_key_that_another_loss_has_too_is_not_idle(experiment, root):
+    own, h1 = config.load(experiment), config.load(root / 'experiments/cpu/mpii/table2/h1.yaml')
+    for cfg, idle in ((own, {'loss.radius', 'loss.negatives'}), (h1, {'loss.radius', 'loss.negatives', 'loss.margin'})):
+        assert {key for key in resume.idle_keys(cfg, scored=True) if key.startswith('loss.')} >= idle
+        assert 'loss.sigma' not in resume.idle_keys(cfg, scored=True)

@@ -1,7 +1,7 @@
 """Whether a folder's run may go on, or be started from: on the same data, by the same configuration."""
 from common import config, files, provenance, results
+from common.config.schema import optional
 from common.errors import InputError
-from common.nets import losses
 
 # What a training leaves in its folder at its start.
 CONFIG, ABOUT = 'config.yaml', 'run.json'
@@ -40,9 +40,7 @@ def idle_keys(cfg, scored) -> set:
     used = {'network.beta': maps and (joint or scored), 'network.debiased': maps and (joint or scored),
             'test.window': maps and scored, 'loss.joint_weight': joint, 'loss.window': maps and joint,
             'loss.heatmap_weight': cfg.loss.heatmap != 'none'}
-    kinds = losses.kinds()
-    others = {f'loss.{key}' for name, kind in kinds.items() if name != cfg.loss.heatmap for key in kind.keys}
-    return {key for key, is_used in used.items() if not is_used} | others
+    return {key for key, is_used in used.items() if not is_used} | {f'loss.{key}' for key in optional(cfg.loss.heatmap)}
 
 
 def check_same_people(folder, cfg, about):
