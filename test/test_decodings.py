@@ -55,6 +55,10 @@ def test_the_table_has_a_row_a_beta_and_a_column_a_window(studied):
     assert rows[-1].split('|')[-2].strip() == ' / '.join(f'{line[key]:.1f}' for key in METRICS)
 
 
+def test_a_metric_of_nobody_is_a_dash():
+    assert '| 1.0 / - |' in decodings.local_table([{'beta': 1.0, 'window': 0, 'AP': 1.0, 'APM': None}])
+
+
 def test_joints_of_one_mode_and_of_several_add_up_to_all(studied):
     study, tested = studied
     assert [line['modes'] for line in study['modes']] == ['one', 'several']

@@ -9,8 +9,8 @@ Runs a trained network once and prints the data set's metrics, in percent, of
 - every decoding, by the height of the map's maximum;
 - how many maps have a second mode above 30% of the first ("cleaner maps", section 6.1 of the paper).
 
-The second and third are of data sets that score single joints. --json writes them with where they are from. A decodings.json
-beside a result's test.json comes into the tables (`scripts/paper_tables.py`).
+The second and third are of data sets that score single joints. --json writes them with where they are from. A
+decodings.json beside a result's test.json comes into the tables (`scripts/paper_tables.py`).
 """
 import numpy as np
 from tqdm import tqdm
@@ -22,7 +22,7 @@ from common.errors import InputError
 from common.predict import inference
 from common.predict.decode import HEATMAP_DECODINGS
 from common.programs import options
-from common.results import markdown
+from common.results import markdown, mean_and_spread
 
 WINDOWS = (1, 2, 3, 4, 0)                     # cells to each side of the maximum; 0: all, as in `loss.window`
 FACTORS = (0.25, 0.5, 1, 2, 4)                # of network.beta
@@ -104,8 +104,8 @@ def modes_table(lines) -> str:
 
 
 def _shown(line):
-    """The metrics of a line, in their order."""
-    return ' / '.join(f'{value:.1f}' for key, value in line.items() if key not in ('beta', 'window'))
+    """The metrics of a line, in their order; '-' for one that is None, as COCO's of people of a size that nobody has."""
+    return ' / '.join(mean_and_spread([value]) for key, value in line.items() if key not in ('beta', 'window'))
 
 
 def debiased_table(lines) -> str:
