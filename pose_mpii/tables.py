@@ -10,6 +10,8 @@ from common.predict import visualise
 from common.predict.decode import HEATMAP_DECODINGS
 from common.programs import decodings
 from common.results import NOT_RUN, markdown
+from common.train.resume import CONFIG
+from common.train.run import BEST
 from pose_mpii import heatmaps, paper
 from pose_mpii.pckh import ALPHAS, GROUPS, METRICS
 
@@ -210,7 +212,7 @@ def figure3(section, path) -> bool:
 def figure2(section, data, path) -> bool:
     """Draw the heat maps of the section's H1 and I1; False where their best.params are not beside their results."""
     runs = [section.seeds(f'table2/{method}') for method in ('h1', 'i1')]
-    networks = [(seeds[0]['path'].with_name('config.yaml'), seeds[0]['path'].with_name('best.params'))
+    networks = [(seeds[0]['path'].with_name(CONFIG), seeds[0]['path'].with_name(BEST))
                 for seeds in runs if seeds]
     if len(networks) < 2 or not all(params.exists() for _, params in networks):
         return False

@@ -12,6 +12,7 @@ from common.dataset import Source
 from common.errors import InputError
 from common.predict import inference, visualise
 from common.programs import options
+from common.train.resume import ABOUT
 
 
 class Outputs(NamedTuple):
@@ -45,7 +46,8 @@ def test(dataset, cfg, params, source, contexts, outputs=Outputs()):
     if people.truth is None and (outputs.json or not (outputs.save or outputs.picture)):
         raise InputError(f'--split {source.split}: has no ground truth to score; --save writes the predictions')
     digest = annotations.digest(people.samples)
-    warn_of_other_people(params, source, digest)
+    if any(sample.visible.any() for sample in people.samples):               # a detector's boxes are no annotations
+        warn_of_other_people(params, source, digest)
     net = inference.load_network(cfg, params, contexts)
     joints, scores, found = predict_and_score(dataset, cfg, net, people, contexts, 'test')
     chosen = joints[cfg.test.decode]
@@ -67,7 +69,7 @@ def test(dataset, cfg, params, source, contexts, outputs=Outputs()):
 
 def warn_of_other_people(params, source, digest):
     """A warning where the network was chosen by another split of this name than the one that is tested now."""
-    about = Path(params).with_name('run.json')
+    about = Path(params).with_name(ABOUT)
     if about.exists():
         run = files.read_object(about)
         chosen_by = run.get('annotations')
