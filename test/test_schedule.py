@@ -104,3 +104,10 @@ def test_the_loss_decides_when_the_rate_drops_and_the_score_which_epoch_is_the_b
 
 def test_epochs_of_before_there_was_a_validation_loss_count_by_their_score():
     assert Schedule([1e-3, 1e-5], 2, [], 100, [5, 4, 4], saturates='loss').rate == 1e-5
+
+
+def test_a_validation_loss_that_is_no_number_is_not_the_lowest():
+    schedule = Schedule([1, 0.1], 2, [], 100, saturates='loss')
+    for loss in (float('nan'), 3.0, float('nan'), 2.0, 1.0):
+        schedule.update({'score': 1, 'validation_loss': loss})
+    assert schedule.rate == 1

@@ -1,4 +1,5 @@
 """The learning rate's schedule: "1e-3, dropped to 1e-5 when the loss on the validation set saturates" (section 6.1)."""
+import math
 
 
 class Schedule:
@@ -14,7 +15,7 @@ class Schedule:
         resumed run has behind it. It goes on as if the settings had held from its start, so that it may be given others.
         """
         self._train = train
-        self.epoch, self._saturations, self._waited, self._best, self._lowest = 0, 0, 0, None, None
+        self.epoch, self._saturations, self._waited, self._best, self._lowest = 0, 0, 0, None, math.inf
         for line in history:
             self.update(line)
 
@@ -34,7 +35,7 @@ class Schedule:
         best = self._best is None or metrics['score'] > self._best
         self._best = metrics['score'] if best else self._best
         if self._train.saturates == 'loss' and 'validation_loss' in metrics:
-            gained = self._lowest is None or metrics['validation_loss'] < self._lowest
+            gained = metrics['validation_loss'] < self._lowest                 # not where it is NaN
             self._lowest = metrics['validation_loss'] if gained else self._lowest
         else:
             gained = best
