@@ -30,7 +30,8 @@ def validation(dataset, cfg, data, contexts) -> Callable:
         loss = MeanLoss(cfg, net.stride)
         _, _, found = predict_and_score(dataset, cfg, net, people, contexts, 'validate', loss)
         chosen = found[cfg.test.decode]
-        return {'score': chosen[dataset.decides], 'validation_loss': float(loss), **{key: chosen[key] for key in dataset.metrics},
+        return {'score': chosen[dataset.decides], 'validation_loss': float(loss),
+                **{key: chosen[key] for key in dataset.metrics},
                 'decodings': {method: [result[key] for key in dataset.metrics] for method, result in found.items()}}
     return validate
 

@@ -50,8 +50,10 @@ def train(cfg, prepare, job) -> list:
     """Train an experiment, and before it the ones it starts from, after the last of them that is finished.
 
     prepare: a function of a configuration and of how many others it starts from that returns the training loader, the
-    validation function and the samples to validate on. Returns the folders of that one and of those trained, in the order of training (none in a
-    worker that is not the first); each holds best.params, result.json, log.jsonl, config.yaml and last.state.
+    validation function and the samples to validate on.
+
+    Returns the folders of those trained, in that order, after that of the finished one they start from (none in a worker
+    that is not the first); each holds best.params, result.json, log.jsonl, config.yaml, run.json and last.state.
     InputError where the experiment's own folder holds a run already and the job does not resume, or a finished one that
     has lost its last.state: nothing is overwritten.
     """

@@ -90,7 +90,8 @@ class Run:
         """Write the epoch down: history, log, checkpoints, screen."""
         self.meter.average(self._workers.total)
         line = {'epoch': self.epoch, 'rate': self.schedule.rate, **self.meter.means(),
-                'images_per_second': self.meter.speed, 'skipped': self.meter.state['skipped'], **metrics, 'best': self.schedule.update(metrics)}
+                'images_per_second': self.meter.speed, 'skipped': self.meter.state['skipped'], **metrics,
+                'best': self.schedule.update(metrics)}
         self.history.append(line)
         if self._devices.rank == 0:
             if line['best']:
@@ -120,4 +121,5 @@ class Run:
         """An epoch's line of the log for the screen."""
         return (f'{self._cfg.name} epoch {line["epoch"]}: rate {line["rate"]:g}, heat maps {line["heatmap_loss"]:.4f}, '
                 f'joints {line["joint_loss"]:.4f}, {line["images_per_second"]:.1f} images/s, score {line["score"]:.2f}'
-                + ' (best)' * line['best'] + f', {line["skipped"]} images skipped that cannot be decoded' * bool(line['skipped']))
+                + ' (best)' * line['best']
+                + f', {line["skipped"]} images skipped that cannot be decoded' * bool(line['skipped']))

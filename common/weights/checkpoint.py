@@ -2,7 +2,7 @@
 
 A state is one `.params` file too (no pickle): the parameters, Adam's two moments for each, every device's running
 statistics, and a JSON text. Nothing else is needed, since every random number of a run follows from the seed, the epoch
-and the sample (`loader.py`).
+and the sample (`data/loader.py`).
 """
 import json
 from typing import Optional, Tuple
@@ -70,7 +70,7 @@ def _of_state(arrays):
 
 
 def save_state(path, net, trainer, history, begun):
-    """Write the whole state of a run: parameters, optimizer, its history and the epoch begun (`trainer.fit`), JSON."""
+    """Write the whole state of a run: parameters, optimizer, its history and the epoch begun (`train.meter.Meter`)."""
     arrays = {f'parameter:{name}': value for name, value in _values(net).items()}
     moments = trainer._updaters[0].states     # the same on every device
     for index, name in _trained(net, trainer):
