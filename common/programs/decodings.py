@@ -104,7 +104,7 @@ def modes_table(lines) -> str:
 
 
 def _shown(line):
-    """The metrics of a line, in their order; '-' for one that is None, as COCO's of people of a size that nobody has."""
+    """The metrics of a line, in their order; '-' for one that is None (COCO's, of a size that nobody has)."""
     return ' / '.join(mean_and_spread([value]) for key, value in line.items() if key not in ('beta', 'window'))
 
 

@@ -52,8 +52,8 @@ def train(cfg, prepare, job) -> list:
     prepare: a function of a configuration and of how many others it starts from that returns the training loader, the
     validation function and the samples to validate on.
 
-    Returns the folders of those trained, in that order, after that of the finished one they start from (none in a worker
-    that is not the first); each holds best.params, result.json, log.jsonl, config.yaml, run.json and last.state.
+    Returns the folders of those trained, in that order, after that of the finished one they start from (none in a
+    worker that is not the first); each holds best.params, result.json, log.jsonl, config.yaml, run.json and last.state.
     InputError where the experiment's own folder holds a run already and the job does not resume, or a finished one that
     has lost its last.state: nothing is overwritten.
     """
