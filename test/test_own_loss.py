@@ -58,3 +58,9 @@ def test_a_key_that_another_loss_has_too_is_not_idle(experiment, root):
     for cfg, idle in ((own, {'loss.radius', 'loss.negatives'}), (h1, {'loss.radius', 'loss.negatives', 'loss.margin'})):
         assert {key for key in resume.idle_keys(cfg, scored=True) if key.startswith('loss.')} >= idle
         assert 'loss.sigma' not in resume.idle_keys(cfg, scored=True)
+
+
+def test_a_loss_without_a_name_of_its_own_takes_nobodys_place():
+    with pytest.raises(TypeError, match='Nameless has no `kind`'):
+        class Nameless(GaussianLoss):
+            pass

@@ -11,7 +11,7 @@ def digest(samples) -> str:
     """Of people's images and joints: sixteen hex digits, whatever folder the images are in and whatever the input."""
     found = hashlib.sha256()
     for sample in samples:
-        found.update(_identity(sample).encode())
+        found.update(_identity(Path(sample.image).name, sample).encode())
         found.update(np.concatenate([sample.joints.ravel(), sample.visible]).astype(np.float32).tobytes())
     return found.hexdigest()[:16]
 
@@ -24,12 +24,12 @@ def check_apart(data, train, valid):
     """
     if 'trainval' in data.train or data.valid in data.train.split('+'):
         return
-    both = {_identity(sample) for sample in train} & {_identity(sample) for sample in valid}
+    both = {_identity(s.image, s) for s in train} & {_identity(s.image, s) for s in valid}
     if both:
         raise InputError(f'{len(both)} people of data.valid {data.valid} are in data.train {data.train}, too, such as the '
-                         f'one in {min(both).partition("|")[0]}: the scores would be of people it was trained on')
+                         f'one in {Path(min(both).partition("|")[0]).name}: the scores would be of people it was trained on')
 
 
-def _identity(sample):
+def _identity(image, sample):
     """A person's image and place in it, as text."""
-    return f'{Path(sample.image).name}|{sample.box[0]:.0f},{sample.box[1]:.0f}'
+    return f'{image}|{sample.box[0]:.0f},{sample.box[1]:.0f}'

@@ -29,6 +29,11 @@ class HeatmapLoss(gluon.HybridBlock):
     kind = 'none'
     keys = {}
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if 'kind' not in cls.__dict__:        # it would take the place of the loss that it is made of
+            raise TypeError(f'{cls.__name__} has no `kind`, its name in YAML')
+
     def __init__(self, cfg, stride, **kwargs):
         """cfg: the configuration; stride: input pixels that a cell is wide."""
         super().__init__(**kwargs)
@@ -54,7 +59,8 @@ def kinds() -> dict:
     found, waiting = {}, [HeatmapLoss]
     while waiting:
         kind = waiting.pop()
-        found[kind.kind] = kind
+        if 'kind' in kind.__dict__:           # not one that was refused, and is still in memory
+            found[kind.kind] = kind
         waiting += kind.__subclasses__()
     return found
 

@@ -62,12 +62,12 @@ def infer(cfg, net, images, contexts, watch=None) -> Tuple[Optional[np.ndarray],
     return tuple(None if a is None else (a + b) / 2 for a, b in zip(plain, mirrored))
 
 
-def locate(cfg, net, heatmaps, joints, method, matrices, beta=None, window=None) -> np.ndarray:
+def locate(cfg, net, heatmaps, joints, method, matrices) -> np.ndarray:
     """What `infer` returned, by one decoding, as joints (B, K, 2) in 0-based pixels of the source images.
 
-    matrices: (B, 2, 3), source to input pixels; beta, window: the local integral's, the configuration's by default.
+    matrices: (B, 2, 3), source to input pixels.
     """
-    found = decode.decode(heatmaps, joints, method, net.stride, beta or cfg.network.beta, window or cfg.test.window)
+    found = decode.decode(heatmaps, joints, method, net.stride, cfg.network.beta, cfg.test.window)
     return to_source(found, matrices)
 
 

@@ -24,6 +24,9 @@ def validation(dataset, cfg, data, contexts) -> Callable:
     people = dataset.people(Source(data, cfg.data.valid), cfg.input.size)
     if people.truth is None:
         raise InputError(f'data.valid is {cfg.data.valid}: has no ground truth to score')
+    if cfg.train.saturates == 'loss' and not any(sample.visible.any() for sample in people.samples):
+        raise InputError(f'data.valid is {cfg.data.valid}: nobody in it has an annotated joint, and so no loss that '
+                         'train.saturates could go by; set it to score')
     files.require_images([sample.image for sample in people.samples])            # said at once, not after an epoch
 
     def validate(net):
@@ -51,9 +54,10 @@ def main(dataset, argv=None):
     job = phases.Job(args.data, args.out, args.overrides, args.resume, runtime.devices(contexts, args.kvstore))
 
     def prepare(cfg, phase):
-        return (loader(dataset, cfg, args.data, phase, (job.devices.rank, job.devices.workers)),
-                validation(dataset, cfg, args.data, contexts),
-                dataset.samples(Source(args.data, cfg.data.valid), cfg.input.size))
+        train, valid = (dataset.samples(Source(args.data, split), cfg.input.size)
+                        for split in (cfg.data.train, cfg.data.valid))
+        return (training_loader(cfg, train, phase, (job.devices.rank, job.devices.workers)),
+                validation(dataset, cfg, args.data, contexts), {'train': train, 'valid': valid})
 
     folders = phases.train(cfg, prepare, job)
     for folder in folders:                    # the best network of each, on the split that it was chosen by

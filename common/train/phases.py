@@ -50,7 +50,7 @@ def train(cfg, prepare, job) -> list:
     """Train an experiment, and before it the ones it starts from, after the last of them that is finished.
 
     prepare: a function of a configuration and of how many others it starts from that returns the training loader, the
-    validation function and the samples to validate on.
+    validation function and the samples of both splits, {'train': ., 'valid': .}.
 
     Returns the folders of those trained, in that order, after that of the finished one they start from (none in a
     worker that is not the first); each holds best.params, result.json, log.jsonl, config.yaml, run.json and last.state.
@@ -125,12 +125,14 @@ def _train_one(cfg, phase, prepare, start, job):
     with files.locked(folder) if devices.rank == 0 else nullcontext():
         runtime.seed_everything(cfg.train.seed)
         gc.collect()                          # the last phase's network is in reference cycles, and its memory large
-        loader, validate, valid = prepare(cfg, phase)
-        annotations.check_apart(cfg.data, loader.samples, valid)
-        about['annotations'] = {'train': annotations.digest(loader.samples), 'valid': annotations.digest(valid)}
+        loader, validate, people = prepare(cfg, phase)
+        annotations.check_apart(cfg.data, **people)
+        about['annotations'] = {split: annotations.digest(samples) for split, samples in people.items()}
+        about['images'] = len(loader.samples)
         resumed = (folder / STATE).exists()
         if resumed:
             resume.check_same_people(folder, cfg, about)
+            resume.check_same_images(folder, about)
         elif start:
             resume.check_same_people(start.parent, cfg, about)
         if devices.rank == 0:

@@ -50,3 +50,11 @@ def check_same_people(folder, cfg, about):
         if isinstance(earlier, dict) and before[split] == cfg.data[split] and earlier.get(split) != digest:
             raise InputError(f'{folder}: holds a run on another {about["data"]}, whose annotations of {before[split]} '
                              'were not those of now; use another --out')
+
+
+def check_same_images(folder, about):
+    """InputError if a run that goes on has been trained with more or fewer images than are there now."""
+    before = files.read_object(folder / ABOUT).get('images', about['images'])
+    if before != about['images']:
+        raise InputError(f'{folder}: has been trained on {before} people whose images were there; now there are '
+                         f'{about["images"]}, with which it cannot go on')
