@@ -412,17 +412,17 @@ def test_what_the_program_refuses(i1, exported, tmp_path):
 
 def test_without_the_packages(i1, exported, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(onnx_net, 'onnxruntime', None)
-    with pytest.raises(InputError, match='onnxruntime: pip install'):
+    with pytest.raises(InputError, match='onnxruntime: sh scripts/setup.sh export'):
         inference.load_network(i1, exported / 'i1.onnx', CPU)
     monkeypatch.undo()
     monkeypatch.setattr(graph, 'onnx', None)
-    with pytest.raises(InputError, match='packages onnx and onnxruntime: pip install'):
+    with pytest.raises(InputError, match='packages onnx and onnxruntime: sh scripts/setup.sh export'):
         inference.load_network(i1, exported / 'i1.onnx', CPU)
     monkeypatch.setattr(onnx_graph, 'onnx', None)
     with pytest.raises(SystemExit) as ended:
         run(lambda: export_with(exported, i1, '--out', tmp_path, '--onnx'))
     assert ended.value.code == 2
-    assert 'error: writing ONNX needs the package onnx: pip install' in capsys.readouterr().err
+    assert 'error: writing ONNX needs the package onnx: sh scripts/setup.sh export' in capsys.readouterr().err
     export_with(exported, i1, '--out', tmp_path)                            # MXNet's own files need neither
     assert (tmp_path / 'i1-symbol.json').exists()
 

@@ -14,7 +14,8 @@ from test_distributed import nothing_left  # noqa: F401 (a fixture)
 from common.train import supervisor
 from scripts import train_dist
 
-SLEEPER = ('import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print("up", flush=True); '
+SLEEPER = ('import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); '
+           'sys.stdout.write("up\\n"); sys.stdout.flush(); '       # at once, for two of them share the pipe
            'time.sleep(1000)')                # does not end when it is asked
 
 

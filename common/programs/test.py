@@ -31,7 +31,7 @@ def predict_and_score(dataset, cfg, net, people, contexts, title,
     {decoding: result of `Dataset.score`}, None without ground truth.
     """
     loader = ordered_loader(cfg, people.samples)
-    joints, scores = inference.predict(cfg, net, loader, contexts, title, dataset.scored, loss)
+    joints, scores = inference.predict(cfg, net, loader, contexts, title, scored=dataset.scored, loss=loss)
     if people.truth is None:
         return joints, scores, None
     return joints, scores, {method: dataset.score(people, points, scores) for method, points in joints.items()}
