@@ -80,6 +80,10 @@ def test_two_workers_train_as_one_with_twice_the_batch(root, tiny_data, tmp_path
     finish(start(root, [root / 'scripts/train_dist.py', hosts], tiny_data, tmp_path / 'two', 4, 2, path=ssh))
     finish(start(root, [root / 'pose_mpii/train.py'], tiny_data, tmp_path / 'one', 8, 2))
     assert_same_training(tmp_path / 'two' / RUN, tmp_path / 'one' / RUN)
+    two, one = ([json.loads(line) for line in (tmp_path / out / RUN / 'log.jsonl').read_text().splitlines()]
+                for out in ('two', 'one'))
+    for ours, theirs in zip(two, one):        # of both workers' samples, not of the first one's
+        assert ours['heatmap_loss'] == pytest.approx(theirs['heatmap_loss'], rel=1e-3)
     result = json.loads((tmp_path / 'two' / RUN / 'result.json').read_text())
     assert result['workers'] == 2
     commands = (tmp_path / 'ssh.log').read_text().splitlines()
