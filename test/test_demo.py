@@ -207,6 +207,16 @@ def test_a_video(shown, tmp_path, suffix):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(['found.json', f'in{suffix}', f'out{suffix}'])
 
 
+def test_of_a_long_video_nothing_is_kept_that_nobody_asked_for(shown, tmp_path, monkeypatch):
+    demo.write_video(tmp_path / 'in.avi', 10, [np.full((80, 64, 3), 90, np.uint8)] * 3)
+    kept = []
+    monkeypatch.setattr(demo, 'record', lambda *args: kept.append(args))
+    shown(tmp_path / 'in.avi', '--out', tmp_path / 'out.avi')
+    assert not kept
+    shown(tmp_path / 'in.avi', '--out', tmp_path / 'out.avi', '--json', tmp_path / 'found.json')
+    assert len(kept) == 3
+
+
 @pytest.mark.parametrize('text', [
     '#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:10\n#EXTINF:1,\nreal.mp4\n#EXT-X-ENDLIST\n',
     'ffconcat version 1.0\nfile real.mp4\n'])
