@@ -1,11 +1,12 @@
 """A generated data set in the MPII layout: drawn people with exact joints, made in seconds, to try the programs with.
 
-    python pose_mpii/sample.py --out data/sample [--train 2000] [--valid 300] [--seed 0]
+    python pose_mpii/sample.py --out data/sample [--train 2000] [--valid 300] [--seed 0] [--noise 0]
 
 It is not MPII and its results say nothing about the paper. Every person is a jointed figure in 3D (random build,
 pose, clothes and view), drawn from far to near so that limbs hide each other, over clutter and partly behind things.
 """
 import argparse
+import math
 import os
 import shutil
 import sys
@@ -33,15 +34,19 @@ STREAMS = {'train': 0, 'valid': 1}
 JPEG_QUALITY = 90
 
 
-def annotated(name, rng, size) -> Tuple[np.ndarray, dict, np.ndarray]:
-    """The picture of `name`, its record (see `layout.read_split`) and its head box (2, 2); both are 1-based."""
+def annotated(name, rng, size, noise=0.0) -> Tuple[np.ndarray, dict, np.ndarray]:
+    """The picture of `name`, its record (see `layout.read_split`) and its head box (2, 2); both are 1-based.
+
+    The box, the center and the scale are exact; the joints are off as `write_sample` has it.
+    """
     image, joints, height = scene(rng, size)
     scale = height / 200
     shift = rng.uniform(-0.03, 0.03, size=2) * height         # MPII's centres are rough as well
     center = (joints.min(axis=0) + joints.max(axis=0)) / 2 + shift + 1 - (0, 15 * scale)
     joints = np.round(joints + 1, 2)
-    visible = ((joints >= 1) & (joints <= size)).all(axis=1)
     neck, top = joints[[NECK, HEAD]]
+    joints = np.round(joints + noise * 1.25 * height * rng.standard_normal(joints.shape), 2)
+    visible = ((joints >= 1) & (joints <= size)).all(axis=1)
     # In MPII's annotations the head size, 0.6 of the box's diagonal, is 0.75 of the distance from neck to head top.
     half_side = 0.75 * np.hypot(*(top - neck)) / 0.6 / np.sqrt(8)
     record = {'image': name, 'center': np.round(center, 2), 'scale': round(scale, 6),
@@ -49,26 +54,27 @@ def annotated(name, rng, size) -> Tuple[np.ndarray, dict, np.ndarray]:
     return image, record, (neck + top) / 2 + np.array([[-half_side], [half_side]])
 
 
-def write_sample(out, train=2000, valid=300, seed=0, size=224):
+def write_sample(out, train=2000, valid=300, seed=0, size=224, noise=0.0):
     """Write a sample in the MPII layout (see `layout`) to the folder `out`: `train` + `valid` pictures of size x size.
 
     The same arguments give the same files (but for the date in the .mat), and a larger sample begins with the smaller
-    one of its seed. Nothing is done where `out` holds this very sample; a part of it, or one of an older version of
+    one of its seed. noise: how far annotated joints are off in both splits, the standard deviation along each axis of a
+    Gaussian, in sides of the person's crop; the pictures are the same for every noise. Nothing is done where `out` holds this very sample; a part of it, or one of an older version of
     these drawings, is made anew. `out` never holds half a sample.
 
     Raises InputError for arguments out of range, a folder with other contents or with a sample of other arguments, and
     where writing fails.
     """
     out = Path(out).resolve()
-    parameters = {'maker': MAKER, 'train': train, 'valid': valid, 'seed': seed, 'size': size}
-    for name, least in (('train', 1), ('valid', 1), ('seed', 0), ('size', 64)):
-        if parameters[name] < least:
+    parameters = {'maker': MAKER, 'train': train, 'valid': valid, 'seed': seed, 'size': size, 'noise': noise}
+    for name, least in (('train', 1), ('valid', 1), ('seed', 0), ('size', 64), ('noise', 0)):
+        if not least <= parameters[name] < math.inf:
             raise InputError(f'{name}: {parameters[name]} should be {least} or more')
     if _holds(out, parameters):
         return
     unfinished = make_folder(out.parent) / f'.{out.name}.{os.getpid()}'
     try:
-        _write(unfinished, {'train': train, 'valid': valid}, seed, size)
+        _write(unfinished, {'train': train, 'valid': valid}, seed, size, noise)
         write_json(unfinished / 'sample.json', parameters)
         if not _holds(out, parameters):   # another process may have made it meanwhile
             if out.exists():
@@ -101,14 +107,15 @@ def _holds(out, parameters):
             and len(list((out / 'images').glob('*.jpg'))) == made['train'] + made['valid'])
 
 
-def _write(out, counts, seed, size):
+def _write(out, counts, seed, size, noise):
     images = make_folder(out / 'images')
     records, head_boxes = {}, {}
     for split, count in counts.items():
         records[split], head_boxes[split] = [], []
         for index in range(count):
             name = f'{split}_{index:06d}.jpg'
-            image, record, head_box = annotated(name, np.random.default_rng([seed, STREAMS[split], index]), size)
+            rng = np.random.default_rng([seed, STREAMS[split], index])
+            image, record, head_box = annotated(name, rng, size, noise)
             (images / name).write_bytes(cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1])
             records[split].append(record)
             head_boxes[split].append(head_box)
@@ -124,8 +131,10 @@ def main(argv=None):
     parser.add_argument('--train', type=int, default=2000, help='pictures to train on (default: %(default)s)')
     parser.add_argument('--valid', type=int, default=300, help='pictures to validate on (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='another seed, other pictures (default: %(default)s)')
+    parser.add_argument('--noise', type=float, default=0.0,
+                        help='how far annotated joints are off, in sides of the crop (default: %(default)s)')
     options = parser.parse_args(argv)
-    write_sample(options.out, options.train, options.valid, options.seed)
+    write_sample(options.out, options.train, options.valid, options.seed, noise=options.noise)
     print(NOTE)
 
 

@@ -78,6 +78,18 @@ def test_annotated_joints_are_in_the_picture_and_in_the_crop():
         assert 100 <= 200 * record['scale'] <= 170
 
 
+def test_noise_is_of_the_annotated_joints_alone():
+    offsets = []
+    for index in range(40):
+        picture, exact, head_box = annotated('x.jpg', stream(index), SIZE)
+        same_picture, off, same_head_box = annotated('x.jpg', stream(index), SIZE, noise=0.02)
+        assert np.array_equal(picture, same_picture) and np.array_equal(head_box, same_head_box)
+        assert all(np.array_equal(exact[key], off[key]) for key in ('center', 'scale'))
+        both = np.logical_and(exact['joints_vis'], off['joints_vis'])
+        offsets.extend((off['joints'] - exact['joints'])[both] / (200 * 1.25 * exact['scale']))
+    assert np.std(offsets, axis=0) == pytest.approx(0.02, rel=0.1) and abs(np.mean(offsets)) < 0.002
+
+
 def test_joints_lie_on_the_drawn_person():
     for index in range(60):
         rng = stream(index)
