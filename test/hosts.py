@@ -172,9 +172,9 @@ Host *
             self.start_sshd(host)
 
     @contextmanager
-    def closed(self, host):
-        """A host's ports are, but for that of ssh: no route is for what leaves from another one."""
-        self.run(host, 'rule', 'add', 'ipproto', 'tcp', 'sport', '1024-65534', 'blackhole', 'preference', '1')
+    def closed(self, host, to='0.0.0.0/0'):
+        """A host's ports are, but for that of ssh: no route is for what leaves from another one (to some addresses)."""
+        self.run(host, 'rule', 'add', 'to', to, 'ipproto', 'tcp', 'sport', '1024-65534', 'blackhole', 'preference', '1')
         try:
             yield
         finally:

@@ -60,6 +60,24 @@ def test_the_supervisor_ends_what_nobody_is_heard_of(how):
         until(lambda: not running(number), 5)
 
 
+# --- what takes too long --------------------------------------------------------------------------------------------
+
+LIMITED = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from common.train.termination import time_limit
+with time_limit(float(sys.argv[2]), 'too long'):
+    time.sleep(1)
+time.sleep(1)                                 # beyond the limit, but not within it any more
+"""
+
+
+@pytest.mark.parametrize('limit, code, said', [('0.2', 2, 'error: too long\n'), ('1.5', 0, '')])
+def test_a_time_limit_ends_the_process(root, limit, code, said):
+    process = subprocess.run([sys.executable, '-c', LIMITED, root, limit], capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (code, said)
+
+
 # --- addresses ------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize('pairs, root, nodes', [
@@ -200,4 +218,15 @@ def test_closed_ports_are_said_in_time(cluster, launch):
     line = last_line(process)
     assert 'in 20 s' in line and 'firewall' in line
     assert all(f'{host} at {address}' in line for host, address in HOSTS.items()) and LAUNCHER in line
+    assert not any(cluster.training(host) for host in HOSTS)
+
+
+@pytest.mark.long
+def test_ports_closed_between_two_hosts_are_said_in_time(cluster, launch):
+    """Both have found the scheduler, and would wait for each other without end."""
+    with cluster.closed('node2', to=HOSTS['node1']):
+        process = launch(1, '--join', '40')
+        assert process.wait(timeout=120) == 2
+    said = process.stderr.read()
+    assert 'first exchange is not over after 40 s' in said and 'firewall' in said
     assert not any(cluster.training(host) for host in HOSTS)

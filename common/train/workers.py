@@ -1,22 +1,30 @@
 """What several devices, and several processes on a distributed kvstore, have to agree on besides gradients."""
+import os
 from itertools import count
 
 import mxnet as mx
 
 from common import runtime
+from common.train.termination import time_limit
 from common.weights import checkpoint
+
+JOIN = 'POSE_JOIN_SECONDS'                    # in the environment: what scripts/train_dist.py has as --join
+UNREACHABLE = ("worker {rank}: the workers' first exchange is not over after {seconds:g} s (--join SECONDS): does a firewall "
+               'close ports between two of the hosts, or is the network too slow for it?')
 
 
 def share_parameters(trainer, store):
-    """Give all workers the first one's parameters, and wait for them.
+    """Give all workers the first one's parameters, and wait for them; after JOIN seconds, the process ends.
 
     A `gluon.Trainer` does so in its first step, but goes on to the gradients meanwhile: on the CPU nothing in MXNet
     1.9.1 orders the two, and a worker can be given the sum of gradients for a parameter.
     """
     if not isinstance(store, str):
-        trainer._init_kvstore()
-        trainer._init_params()
-        mx.nd.waitall()
+        seconds = float(os.environ.get(JOIN, 120))
+        with time_limit(seconds, UNREACHABLE.format(rank=runtime.shard(store)[0], seconds=seconds)):
+            trainer._init_kvstore()
+            trainer._init_params()
+            mx.nd.waitall()
 
 
 class SumOverWorkers:
