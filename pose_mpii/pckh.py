@@ -42,7 +42,7 @@ def pckh(predictions, joints, visible, head_boxes) -> dict:
     """PCKh@0.5, PCKh@0.1, AUC and PCKh@0.5 of each group of joints, in percent.
 
     Arguments as of `normalised_distances`. Returns {'PCKh@0.5': ., 'PCKh@0.1': ., 'AUC': ., 'joints': {'Head': .,
-    'Sho.': ., ...}, 'curve': [...]}: the curve is PCKh at every alpha of `ALPHAS` (Figure 3), AUC its mean; a group
+    ..., 'Head+neck': .}, 'curve': [...]}: the curve is PCKh at every alpha of `ALPHAS` (Figure 3), AUC its mean; a group
     without any annotated joint is None.
     """
     distances = normalised_distances(predictions, joints, visible, head_boxes)
@@ -67,7 +67,8 @@ def format_table(result, paper=None) -> str:
     rows = [_row('ours', result)]
     if paper:
         rows.append(_row('paper', {**dict(zip(METRICS, paper)), 'joints': {}}))
-    return '\n'.join(' '.join(f'{cell:>5}' if cell != '|' else cell for cell in cells) for cells in [header] + rows)
+    widths = [1 if name == '|' else max(5, len(name)) for name in header]
+    return '\n'.join(' '.join(map(str.rjust, cells, widths)) for cells in [header] + rows)
 
 
 def _row(name, result):
