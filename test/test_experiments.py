@@ -43,8 +43,8 @@ def test_it_loads_and_what_it_starts_from_is_there(path):
         assert cfg.name == name_of(path)
     else:                                     # the same network in another table: trained once
         assert config.differences(cfg, config.load(EXPERIMENTS / f'{cfg.name}.yaml')) == {}
-    if cfg.train.start_from:
-        first = config.load((path.parent / f'{cfg.train.start_from}.yaml').resolve())
+    if cfg.start:
+        first = config.load(cfg.start)
         reading = {key: cfg.network[key] for key in ('beta', 'debiased')}
         assert {**first.network, **reading} == cfg.network, 'the parameters would not fit'
         if Path(first.path).parent == path.parent and 'study' not in path.parts and 'resnet18' not in path.parts:

@@ -26,7 +26,7 @@ def test_i1_trains_its_h1_first_and_leaves_what_a_user_looks_for(tiny_data, tmp_
         left = {path.name for path in folder(tmp_path, method).iterdir()}
         assert left >= {'best.params', 'last.state', 'log.jsonl', 'config.yaml', 'result.json', 'test.json',
                         'predictions.jpg', 'tensorboard'}
-    assert 'paper     -     -     -     -     -     -     -  87.3 |  87.3  29.3  58.3' in output
+    assert 'paper ' + '- ' * 8 + '87.3 | 87.3 29.3 58.3' in [' '.join(line.split()) for line in output.splitlines()]
     result = json.loads((folder(tmp_path, 'i1') / 'test.json').read_text())
     assert result.keys() == {'PCKh@0.5', 'PCKh@0.1', 'AUC', 'joints', 'curve', 'decodings', 'annotations',
                              *results.PROVENANCE}
@@ -219,6 +219,28 @@ def test_another_start_is_that_of_the_experiment_alone():
     overrides = ['train.start_from=h2']
     chain = phases.chain(config.load(experiment_file('h1'), overrides), overrides)
     assert [Path(run.name).name for run in chain] == ['h2', 'h1'] and not chain[0].train.start_from
+
+
+def test_an_own_file_starts_from_what_its_base_does(tmp_path):
+    (tmp_path / 'own.yaml').write_text(f'base: {experiment_file("i1")}\naugment: {{rotation: 60}}\n')
+    assert [run.name for run in phases.chain(config.load(tmp_path / 'own.yaml'), [])] == ['cpu/mpii/table2/h1', 'own']
+
+
+def test_a_start_that_is_not_there_is_named_with_its_key(tmp_path):
+    (tmp_path / 'own.yaml').write_text(f'base: {experiment_file("i1")}\ntrain: {{start_from: ../h7}}\n')
+    with pytest.raises(InputError, match=r'own.yaml: train.start_from is ../h7; there is no /.*/h7.yaml'):
+        phases.chain(config.load(tmp_path / 'own.yaml'), [])
+
+
+def test_an_override_that_does_not_reach_the_start_is_said(tiny_data, tmp_path, monkeypatch, capsys):
+    (tmp_path / 'own.yaml').write_text(f'base: {experiment_file("i1")}\naugment: {{rotation: 60}}\n')
+    monkeypatch.setattr(phases, '_train_one', lambda *_: None)
+    overrides = [*SMALL, 'augment.rotation=90', 'train.epochs=3']
+    phases.train(config.load(tmp_path / 'own.yaml', overrides), None,
+                 phases.Job(tiny_data, tmp_path, overrides, False, Devices([mx.cpu()])))
+    assert capsys.readouterr().out == ('own starts from cpu/mpii/table2/h1, which is trained first, at most 3 epochs; --set '
+                                       'augment.rotation does not hold for it, as own has a value of its own (--set '
+                                       'h1:augment.rotation=... does)\n')
 
 
 def test_what_a_finished_network_started_from_is_not_needed(tiny_data, tmp_path, capfd):

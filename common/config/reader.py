@@ -19,20 +19,21 @@ from common.guard.checks import is_name
 from common.guard.rules import Wrong, relative_path
 
 ROOT = Path(__file__).resolve().parents[2]
-SET, SKELETON, HEATMAP = 'data.set', 'data.skeleton', 'loss.heatmap'
+SET, SKELETON, HEATMAP, START = 'data.set', 'data.skeleton', 'loss.heatmap', 'train.start_from'
 
 
 def load(path, overrides=()) -> EasyDict:
-    """The experiment in `path` as an EasyDict of every key in `schema`, plus `name` and `path`.
+    """The experiment in `path` as an EasyDict of every key in `schema`, plus `name`, `path` and `start`.
 
     overrides: strings 'section.key=value', the value in YAML, or 'NAME:section.key=value' for the experiment of that name
     alone ('i1' is enough for 'mpii/table2/i1'). The name is what `save` wrote or else the path below
-    `experiments`, without its suffix ('mpii/table2/i1'). InputError names the file or option and the key, and says
+    `experiments`, without its suffix ('mpii/table2/i1'). `start` is the file of the experiment that `train.start_from`
+    names from the folder of the file in which it stands, '' where there is none. InputError names the file or option and the key, and says
     what would be right.
     """
     path = Path(os.path.realpath(path))
     name, values = resolve(path, overrides)
-    cfg = EasyDict(name=name, path=str(path), **{section: {} for section in schema()})
+    cfg = EasyDict(name=name, path=str(path), start=_start(path, *values[START]), **{section: {} for section in schema()})
     for key, (value, _) in values.items():
         section, _, own = key.partition('.')
         cfg[section][own] = value
@@ -92,6 +93,12 @@ def differences(one, other) -> dict:
     pairs = {f'{section}.{key}': (one[section].get(key), other[section].get(key)) for section, keys in schema().items()
              for key in keys}
     return {key: (mine, theirs) for key, (mine, theirs) in pairs.items() if mine != theirs}
+
+
+def _start(path, named, source):
+    """The file that `train.start_from` names, '' for none; of an option: from the experiment's own folder."""
+    folder = (Path(source) if os.path.exists(source) else path).parent
+    return os.path.realpath(folder / f'{named}.yaml') if named else ''
 
 
 def _own_skeleton(name, source):

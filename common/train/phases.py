@@ -72,7 +72,8 @@ def train(cfg, prepare, job) -> list:
             if job.devices.workers > 1:
                 raise InputError(f'{cfg.name} starts from {link.name}: with --kvstore {job.devices.name}, train '
                                  'that first')
-            print(f'{cfg.name} starts from {link.name}, which is trained first', flush=True)
+            print(f'{cfg.name} starts from {link.name}, which is trained first, at most {link.train.epochs} epochs'
+                  + _left_out(link, cfg, job.overrides), flush=True)
         _train_one(link, links.index(link), prepare, folders[-1] / BEST if folders else None, job)
         folders.append(run_folder(job.out, link))
     return folders if job.devices.rank == 0 else []
@@ -86,8 +87,10 @@ def chain(cfg, overrides) -> list:
     """
     links, own = [cfg], {'train.start_from'}
     named = [override for override in overrides if ':' in override.partition('=')[0]]
-    while links[0].train.start_from:
-        path = Path(os.path.realpath(Path(links[0].path).parent / f'{links[0].train.start_from}.yaml'))
+    while links[0].start:
+        path = links[0].start
+        if not os.path.exists(path):
+            raise InputError(f'{links[0].path}: train.start_from is {links[0].train.start_from}; there is no {path}')
         own.update(config.differences(config.load(links[0].path), config.load(path)))
         first = config.load(path, [override for override in overrides
                                    if override in named or override.partition('=')[0].strip() not in own])
@@ -99,6 +102,15 @@ def chain(cfg, overrides) -> list:
             raise InputError(f'--set {override}: no experiment here has that name; there are '
                              f'{", ".join(link.name for link in links)}')
     return links
+
+
+def _left_out(link, cfg, overrides):
+    """What a message says of overrides that hold for an experiment, but not for the one that it starts from."""
+    keys = [override.partition('=')[0].strip() for override in overrides]
+    keys = [key for key in keys if key in config.differences(link, cfg).keys() - {'train.start_from'}]
+    name = link.name.rpartition('/')[2]
+    return ''.join(f'; --set {key} does not hold for it, as {cfg.name} has a value of its own (--set {name}:{key}=... does)'
+                   for key in keys)
 
 
 def _waiting(links, job):
