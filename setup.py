@@ -1,11 +1,17 @@
 """Installs the project; `scripts/setup.sh` calls this in a fresh virtual environment.
 
-MXNET_PACKAGE chooses another wheel of MXNet 1.9.1 than the CPU's, such as mxnet-cu112==1.9.1.
+MXNET_PACKAGE chooses another wheel of MXNet 1.9.1 than the CPU's, such as mxnet-cu117==1.9.1.
 """
 import os
 
 from setuptools import find_packages, setup
 
+# What mxnet-cu117 needs of a CUDA toolkit; `common/cuda.py` loads them. The compiler is of CUDA 11.8, since that of 11.7
+# does not know compute capability 8.9.
+CUDA = ['nvidia-cuda-runtime-cu11==11.7.99', 'nvidia-cuda-nvrtc-cu11==11.8.89', 'nvidia-nvtx-cu11==11.8.86',
+        'nvidia-cublas-cu11==11.10.3.66', 'nvidia-cudnn-cu11==8.9.6.50', 'nvidia-cufft-cu11==10.9.0.58',
+        'nvidia-curand-cu11==10.3.0.86', 'nvidia-cusparse-cu11==11.7.5.86', 'nvidia-cusolver-cu11==11.4.1.48',
+        'nvidia-nccl-cu11==2.14.3']
 EXPORT = ['onnx>=1.16,<2', 'onnxruntime>=1.17,<2']
 
 setup(
@@ -31,6 +37,7 @@ setup(
         'ml_dtypes>=0.2,<0.6',                # bfloat16 as a type of NumPy
     ],
     extras_require={
+        'cuda': CUDA,
         'export': EXPORT,
         'test': ['pytest>=7.3,<10', 'pytest-xdist>=3.5,<4', *EXPORT],
         # What test/benchmark/compare.py measures against; torch 2.4 is the first with a fused Adam on the CPU.

@@ -2,8 +2,8 @@
 # Makes .venv in the project's folder with everything the project needs. Does nothing where that is done already.
 #   sh scripts/setup.sh          to train and test
 #   sh scripts/setup.sh test     what the tests need, too; likewise export and benchmark (setup.py: extras_require)
-# PYTHON=/path/to/python3.x chooses the interpreter; MXNET_PACKAGE=mxnet-cu112==1.9.1 chooses the wheel of MXNet, which
-# later calls keep.
+# The wheel of MXNet is the one that fits the GPU (choose_wheel.py); MXNET_PACKAGE=mxnet==1.9.1 chooses another, and
+# PYTHON=/path/to/python3.x the interpreter. Later calls keep the wheel; `rm -r .venv` forgets it.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 extra=${1:-}
@@ -15,7 +15,6 @@ if [ -z "$chosen" ] && [ -e "$mark" ] && [ "$mark" -nt "$root/setup.py" ]; then 
 
 package=$root/.venv/mxnet-package              # the wheel that was chosen
 if [ -z "${MXNET_PACKAGE:-}" ] && [ -e "$package" ]; then MXNET_PACKAGE=$(cat "$package"); fi
-wanted=${MXNET_PACKAGE:-}
 
 fits='import sys, venv, ensurepip; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 11))'
 if [ -n "${PYTHON:-}" ]; then set -- "$PYTHON"; else set -- python3.11 python3.10 python3.9 python3.8 python3 python; fi
@@ -30,20 +29,16 @@ or name it: PYTHON=/path/to/python3.11 sh scripts/setup.sh" >&2
     exit 2
 fi
 
-# The newest CUDA wheel of MXNet 1.9.1 that the driver can run. Not run by us: we had no GPU.
-if [ -z "${MXNET_PACKAGE:-}" ] && cuda=$(nvidia-smi 2>/dev/null | sed -n 's/.*CUDA Version: *\([0-9]*\)\.\([0-9]*\).*/\1\2/p') && [ -n "$cuda" ]; then
-    for wheel in 117 112 110 102; do
-        if [ "$cuda" -ge "$wheel" ]; then MXNET_PACKAGE=mxnet-cu$wheel==1.9.1; break; fi
-    done
-fi
-export MXNET_PACKAGE=${MXNET_PACKAGE:-mxnet==1.9.1}
+if [ -z "${MXNET_PACKAGE:-}" ]; then MXNET_PACKAGE=$("$python" "$root/scripts/choose_wheel.py"); fi
+export MXNET_PACKAGE
+case $MXNET_PACKAGE in mxnet-cu117*) extras=cuda${extra:+,$extra} ;; *) extras=$extra ;; esac
 
 echo "Setting up $root/.venv with $("$python" --version) and $MXNET_PACKAGE" >&2
 venv=$root/.venv/bin/python
 if [ -n "$chosen" ] || ! "$venv" -m pip --version >/dev/null 2>&1; then "$python" -m venv --clear "$root/.venv"; fi
-if [ -n "$wanted" ]; then echo "$wanted" >"$package"; fi
+echo "$MXNET_PACKAGE" >"$package"
 if [ -n "$chosen" ]; then echo "$chosen" >"$choice"; fi
-"$venv" -m pip install --quiet --disable-pip-version-check --editable "$root${extra:+[$extra]}"
+"$venv" -m pip install --quiet --disable-pip-version-check --editable "$root${extras:+[$extras]}"
 
 if ! "$venv" -c 'import cv2' 2>/dev/null; then          # a server without libGL
     "$venv" -m pip uninstall --quiet --yes opencv-python
@@ -51,10 +46,10 @@ if ! "$venv" -c 'import cv2' 2>/dev/null; then          # a server without libGL
         opencv-python-headless==4.11.0.86
     "$venv" -c 'import cv2'
 fi
-if ! "$venv" -c 'import mxnet'; then
+if ! "$venv" -c 'import common, mxnet'; then
     rm -f "$root"/.venv/complete*
-    echo "error: MXNet does not load (see above). On Debian and Ubuntu: apt-get install libgomp1 libquadmath0; a CUDA
-wheel needs that CUDA's runtime libraries; MXNET_PACKAGE=mxnet==1.9.1 sh scripts/setup.sh takes the CPU's" >&2
+    echo "error: MXNet does not load (see above). On Debian and Ubuntu: apt-get install libgomp1 libquadmath0; a wheel
+for another CUDA than 11.7 needs that CUDA's toolkit; MXNET_PACKAGE=mxnet==1.9.1 sh scripts/setup.sh takes the CPU's" >&2
     exit 2
 fi
 touch "$mark" "$root/.venv/complete"           # every extra comes with the rest of the project, ...

@@ -4,8 +4,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 # From the ground up: a module imports only what is on its own floor or below.
-FLOORS = ('errors', 'grid', 'guard', 'files', 'runtime', 'heatmaps', 'skeleton', 'nets', 'config', 'provenance', 'data',
-          'dataset', 'weights', 'predict', 'results', 'train', 'deploy', 'programs')
+FLOORS = ('errors', 'cuda', 'grid', 'guard', 'files', 'runtime', 'heatmaps', 'skeleton', 'nets', 'config',
+          'provenance', 'data', 'dataset', 'weights', 'predict', 'results', 'train', 'deploy', 'programs')
 
 
 def imports(path):

@@ -12,7 +12,7 @@ import pytest
 from pose_mpii.skeleton import JOINTS
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ('common', 'experiments', 'models', 'pose_coco', 'pose_mpii', 'results')
+FOLDERS = ('common', 'experiments', 'models', 'pose_coco', 'pose_mpii', 'results', 'scripts')
 PAGES = sorted([*ROOT.glob('*.md'), *(page for folder in FOLDERS for page in (ROOT / folder).rglob('*.md'))])
 COMMAND = re.compile(r'(?:sh|python) ((?:scripts|pose_mpii|pose_coco|test)/[\w/.]+|-m common\.\w+)')
 CODE = re.compile(r'^ *```.*?^ *```', re.M | re.S)

@@ -1,8 +1,10 @@
-"""scripts/setup.sh: what is installed once is not installed again, with no network either."""
+"""scripts/setup.sh: what is installed once is not installed again, with no network either; what a GPU brings."""
 import os
 import shutil
 import subprocess
+import sys
 
+import gpus
 import pytest
 
 STUB = '''#!/bin/sh
@@ -10,7 +12,8 @@ STUB = '''#!/bin/sh
 case "$*" in
     *'-m venv'*) mkdir -p "$PROJECT/.venv/bin" && cp "$0" "$PROJECT/.venv/bin/python" ;;
     *'pip --version'*) [ -e "$PROJECT/.venv/bin/python" ] ;;
-    *'pip install'*) echo "$*" >>"$PROJECT/installed" ;;
+    *choose_wheel.py) exec "$REAL" "$@" ;;
+    *'pip install'*) echo "$MXNET_PACKAGE $*" >>"$PROJECT/installed" ;;
 esac
 '''
 
@@ -19,18 +22,21 @@ esac
 def setup(root, tmp_path):
     """A function that runs setup.sh in a project of its own; returns how often pip has been asked to install."""
     (tmp_path / 'scripts').mkdir()
-    shutil.copy(root / 'scripts/setup.sh', tmp_path / 'scripts')
+    for name in ('setup.sh', 'choose_wheel.py'):
+        shutil.copy(root / 'scripts' / name, tmp_path / 'scripts')
     (tmp_path / 'setup.py').touch()
     os.utime(tmp_path / 'setup.py', (1, 1))
     python = tmp_path / 'python3.11'
     python.write_text(STUB)
     python.chmod(0o755)
-    environment = {**os.environ, 'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'PROJECT': str(tmp_path)}
+    environment = {**os.environ, 'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'PROJECT': str(tmp_path),
+                   'REAL': sys.executable}
     for name in ('PYTHON', 'MXNET_PACKAGE'):
         environment.pop(name, None)
 
-    def run(*extra):
-        subprocess.run(['sh', tmp_path / 'scripts/setup.sh', *extra], env=environment, check=True, capture_output=True)
+    def run(*extra, **more):
+        subprocess.run(['sh', tmp_path / 'scripts/setup.sh', *extra], env={**environment, **more}, check=True,
+                       capture_output=True)
         return len((tmp_path / 'installed').read_text().splitlines())
     return run
 
@@ -43,3 +49,16 @@ def test_an_extra_brings_the_rest_of_the_project(setup):
 
 def test_what_is_needed_more_is_installed(setup):
     assert (setup(), setup(), setup('export'), setup('export'), setup('test')) == (1, 1, 2, 2, 3)
+
+
+def test_a_gpu_brings_its_libraries_and_the_wheel_is_kept(setup, tmp_path):
+    gpus.nvidia_smi(tmp_path, [('535.104.05', '8.0', 'NVIDIA A100-SXM4-40GB')])
+    setup()
+    gpus.nvidia_smi(tmp_path, [('535.104.05', '9.0', 'NVIDIA H100 PCIe')])
+    setup('test')
+    setup(MXNET_PACKAGE='mxnet==1.9.1')
+    setup('benchmark')
+    lines = (tmp_path / 'installed').read_text().splitlines()
+    assert [(line.split()[0], line.partition(str(tmp_path))[2]) for line in lines] == [
+        ('mxnet-cu117==1.9.1', '[cuda]'), ('mxnet-cu117==1.9.1', '[cuda,test]'), ('mxnet==1.9.1', ''),
+        ('mxnet==1.9.1', '[benchmark]')]

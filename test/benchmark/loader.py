@@ -3,7 +3,8 @@
 The files are made on the fly from real photographs where there are some beside the checkout, else from noise. A box
 is 750 pixels wide (an MPII person of scale 3), turned, scaled and mirrored as in training. "Per core" is per second of
 CPU time, which other programs on the machine disturb little. Below the loader's figure: where the time of one image
-goes, and what a plain cv2.imread and cv2.warpAffine take.
+goes, and what a plain cv2.imread and cv2.warpAffine take; then how many cores GPUs would need, which is arithmetic: no
+GPU was measured.
 """
 import argparse
 import sys
@@ -25,22 +26,29 @@ from common.programs.cli import run
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[3] / 'shared' / 'data' / 'mpii_valid'
 PICTURES, SIZE, SIDE, JOINTS = 16, (256, 256), 750, 16
+# Images/s in training ResNet-50 at 224 x 224 pixels on one GPU, as NVIDIA has published them for MXNet
+# (DeepLearningExamples, MxNet/Classification/RN50v1.5): V100 32 GB in float32, A100 80 GB in its TF32. Ours are taken
+# to be in proportion to the multiply-accumulates of I1 with ResNet-50 at 256 x 256 pixels (mpii/table2/i1.yaml).
+PUBLISHED = {'V100': 417, 'A100': 1022}
+MACS, OUR_MACS = 4.1e9, 6.1e9
 MPII = Augmentation(rotation=30, scale=0.25, flip=True, flip_pairs=((0, 5), (1, 4), (2, 3)))
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--seconds', type=float, default=10, help='how long to measure the loader')
-    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--threads', type=int, nargs='+', default=[1, 2], help='how many, one figure each')
     parser.add_argument('--batch-size', type=int, default=32)
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         samples = make_samples(Path(folder))
-        loader = Loader(samples * 64, SIZE, args.batch_size, shuffle=True, augment=MPII, threads=args.threads)
-        images, wall, cpu = measure_loader(loader, args.seconds)
-        print(f'loader: {images / cpu:.0f} images/s per core ({args.threads} threads: {images / wall:.0f} images/s)')
+        for threads in args.threads:
+            loader = Loader(samples * 64, SIZE, args.batch_size, shuffle=True, augment=MPII, threads=threads)
+            images, wall, cpu = measure_loader(loader, args.seconds)
+            print(f'loader, {threads} threads: {images / wall:.0f} images/s, {images / cpu:.0f} per core', flush=True)
         for name, seconds in measure_parts(samples).items():
             print(f'{name}: {1000 * seconds:.2f} ms')
+    print(needs(images / cpu))
 
 
 def make_samples(folder):
@@ -91,6 +99,19 @@ def measure_parts(samples, rounds=12):
     }
     return {name: np.median([timed(part, pair) for _ in range(rounds) for pair in zip(samples, matrices)])
             for name, part in parts.items()}
+
+
+def needs(per_core):
+    """What GPUs take of a loader that makes so many images a second and core, and what to do with too few cores."""
+    lines = [f'By arithmetic, training I1 (ResNet-50, {SIZE[0]}x{SIZE[1]}, float32) takes']
+    for name, published in PUBLISHED.items():
+        images = published * MACS / OUR_MACS
+        lines.append(f'  on one {name} {images:.0f} images/s, {images / per_core:.1f} cores; '
+                     f'on four {4 * images:.0f} images/s, {4 * images / per_core:.1f} cores')
+    lines += ['The loader takes every core that the process may use. Where these are too few: let it use more (docker run',
+              '--cpus, taskset), train on fewer GPUs (--gpus), or on more hosts, each of which loads its own share',
+              '(scripts/train_dist.sh).']
+    return '\n'.join(lines)
 
 
 def timed(function, arguments):
