@@ -108,8 +108,8 @@ def needs(per_core):
         images = published * MACS / OUR_MACS
         lines.append(f'  on one {name} {images:.0f} images/s, {images / per_core:.1f} cores; '
                      f'on four {4 * images:.0f} images/s, {4 * images / per_core:.1f} cores')
-    lines += ['The loader takes every core that the process may use. Where these are too few: let it use more (docker run',
-              '--cpus, taskset), train on fewer GPUs (--gpus), or on more hosts, each of which loads its own share',
+    lines += ['The loader takes every core that the process may use. Where they are too few: let it use more (taskset,',
+              'docker --cpus), train on fewer GPUs (--gpus), or on more hosts, each of which loads its own share',
               '(scripts/train_dist.sh).']
     return '\n'.join(lines)
 
