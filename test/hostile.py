@@ -16,13 +16,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import common  # noqa: F401  before MXNet, which has to find what this sets and loads
+
 import cv2
 import mxnet as mx
 import numpy as np
 import yaml
 from scipy.io import savemat
 
-import common  # noqa: F401  before MXNet: it sets the threads
 from common import config
 from common.data.crop import crop_matrix, crop_sample
 from common.data.images import read_crop

@@ -12,10 +12,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[0] = str(ROOT)
 
+import common  # noqa: F401  before MXNet, which has to find what this sets and loads
+
 import mxnet as mx
 
-from common import provenance
-from common import config, files, grid, results, runtime
+from common import config, files, grid, provenance, results, runtime
 from common.dataset import Source
 from common.deploy.export import export
 from common.predict import inference
