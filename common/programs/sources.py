@@ -1,6 +1,5 @@
 """What the demo looks at: photographs, videos and cameras, and where in them people are."""
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple
 
@@ -74,6 +73,7 @@ def finder(args, contexts) -> Callable:
     if args.detect:
         return people.finder(args.detector, args.detector_params, contexts, '--detector-params FILE')
     if args.boxes:
-        return partial(boxes.of_image, boxes.read(args.boxes))
+        read = boxes.read(args.boxes)
+        return lambda name, image: boxes.of_image(read, name)
     found = boxes.Boxes(np.array([boxes.parse(box) for box in args.box])) if args.box else None
     return lambda name, image: found
