@@ -9,15 +9,13 @@ import numpy as np
 from common.data.crop import Sample, fit
 from common.dataset import Dataset
 from common.errors import InputError
+from common.predict.boxes import PADDING, box_nms
 from pose_coco import paper
 from pose_coco.ap import COLUMNS, average_precision, format_table
 from pose_coco.layout import (PERSON, annotation_files, has_annotations, read_detections, read_split, results_file,
                               write_results)
-from pose_coco.nms import by_image, suppress
-from pose_coco.results import to_records
+from pose_coco.results import by_image, to_records
 from pose_coco.skeleton import JOINTS, SKELETON
-
-PADDING = 1.25                                # the box grows by this factor, as in Simple Baselines
 
 ANNOTATED = 'annotated boxes'
 
@@ -115,22 +113,6 @@ def _distinct(people, threshold):
                                 for key in ('bbox', 'score', 'image_id'))
     kept = [members[box_nms(boxes[members], scores[members], threshold)] for members in by_image(image_ids)]
     return [people[index] for index in np.sort(np.concatenate(kept))]
-
-
-def box_nms(boxes, scores, threshold) -> np.ndarray:
-    """Drop the boxes (N, 4) whose IoU with a kept one of a higher score is above the threshold.
-
-    Returns the indices of the kept ones, best first; of equal scores (N,) the first index is the higher.
-    """
-    return suppress(iou(boxes[:, np.newaxis], boxes) > threshold, scores)
-
-
-def iou(boxes, others) -> np.ndarray:
-    """Intersection over union of boxes (..., 4), [x, y, width, height], that broadcast."""
-    start = np.maximum(boxes[..., :2], others[..., :2])
-    end = np.minimum(boxes[..., :2] + boxes[..., 2:], others[..., :2] + others[..., 2:])
-    common = np.maximum(end - start, 0).prod(axis=-1)
-    return common / (boxes[..., 2:].prod(axis=-1) + others[..., 2:].prod(axis=-1) - common)
 
 
 # --- the data set --------------------------------------------------------------------------------------------------

@@ -25,22 +25,18 @@ import_gluoncv()
 import mxnet as mx
 import numpy as np
 from gluoncv.data.transforms.presets.rcnn import transform_test
-from gluoncv.model_zoo import get_model, get_model_list
-from gluoncv.utils.bbox import bbox_xyxy_to_xywh
 from mxnet import gluon
 from tqdm import tqdm
 
 from common import files, provenance, runtime
 from common.data.images import read_image
 from common.errors import InputError
+from common.predict.people import DEFAULT, OWN, SHORT, check_shape, load_detector, people_in
 from common.programs import options
 from common.programs.cli import run
-from common.weights import checkpoint, store
-from pose_coco import detector
+from common.weights import checkpoint
 from pose_coco.layout import PERSON, annotation_files, read_split, write_results
 
-OWN = 'xception'
-MODELS = (OWN, *sorted(name for name in get_model_list() if name.startswith('faster_rcnn') and name.endswith('_coco')))
 MOST = 100                                    # COCO's evaluation takes no more boxes of an image
 
 
@@ -67,69 +63,27 @@ def read_rgb(path, short) -> mx.nd.NDArray:
     InputError as `images.read_image`, and where nothing would be left of the shorter side.
     """
     image = read_image(path)[0]
-    height, width = image.shape[:2]
-    if min(height, width) * detector.max_size(short) < max(height, width):
-        raise InputError(f'{path}: an image of {width} x {height} pixels is too narrow for a detector')
+    check_shape(path, image.shape, short)
     return mx.nd.array(image[..., ::-1], dtype=np.uint8)
-
-
-def load_detector(model, params, short, contexts) -> gluon.HybridBlock:
-    """A detector of `MODELS`, hybridized, with the parameters of a file, or else with those GluonCV has.
-
-    short: the length of images' shorter side for `OWN`. InputError for an unknown model, for a file that is not its,
-    and where there are no parameters.
-    """
-    if model not in MODELS:
-        raise InputError(f'--model {model}: unknown; there are {", ".join(MODELS)}')
-    if model == OWN and not params:
-        raise InputError(f'--model {model}: --params is missing; pose_coco/train_detector.py makes the file')
-    params = params or store.fetch(model, '--params FILE')
-    net = detector.build(short=short) if model == OWN else get_model(model, pretrained_base=False)
-    load_parameters(net, params, model, contexts)
-    if isinstance(net.short, (tuple, list)):                  # a range, in training
-        net.short = net.short[-1]
-    net.hybridize()
-    return net
-
-
-def load_parameters(net, path, model, contexts):
-    """Set all parameters of a model from a file, which may hold more (for training); InputError if it is not its."""
-    arrays = checkpoint.read_arrays(path)     # what is no whole file does not come to MXNet's own reader below
-    for name in checkpoint.parameters(net):
-        if name not in arrays:
-            raise InputError(f'{path}: not the parameters of {model}: it has no {name}')
-    try:
-        net.load_parameters(str(path), ctx=contexts, ignore_extra=True, cast_dtype=True)
-    except AssertionError as error:           # Gluon's, where a shape differs
-        raise InputError(f'{path}: not the parameters of {model}: {str(error).splitlines()[0]}') from None
 
 
 def detect(net, records, contexts, threshold) -> Iterator[list]:
     """For every image, in order, the list of people in it: COCO's records, the best first, of at least a score."""
-    person = net.classes.index('person')
     loader = gluon.data.DataLoader(Photographs(records, net.short, net.max_size), len(contexts), batchify_fn=list,
                                    num_workers=runtime.available_cores(), thread_pool=True)
     for batch in loader:
         outputs = [net(image.as_in_context(context)) for (image, _), context in zip(batch, contexts)]   # at once
         for (image, size), output in zip(batch, outputs):
-            ids, scores, boxes = (array[0].asnumpy() for array in output)
-            chosen = np.flatnonzero((ids[:, 0] == person) & (scores[:, 0] >= threshold))
-            chosen = chosen[np.argsort(-scores[chosen, 0], kind='stable')[:MOST]]
-            yield to_records(boxes[chosen], scores[chosen, 0], image.shape[2:], size)
+            boxes, scores = people_in(net, output, image.shape[2:], size)
+            chosen = np.flatnonzero(scores >= threshold)
+            chosen = chosen[np.argsort(-scores[chosen], kind='stable')[:MOST]]
+            yield to_records(boxes[chosen], scores[chosen])
 
 
-def to_records(boxes, scores, seen, size) -> list:
-    """Boxes (N, 4) in an image of size `seen` (h, w), as COCO's records in one of `size` (H, W); without image ids.
-
-    They are cut off at the image's edges, and left out where nothing of them is within. GluonCV's x2, y2 are
-    the last pixel's in the file's image, so a box is by one wider than x2 - x1.
-    """
-    (h, w), (height, width) = seen, size
-    boxes = np.clip(boxes * ([width / w, height / h] * 2), 0, [width - 1, height - 1] * 2)
-    inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-    boxes, scores = boxes[inside], scores[inside]
+def to_records(boxes, scores) -> list:
+    """Boxes (N, 4), [x, y, width, height], as COCO's records without image ids."""
     return [{'category_id': PERSON, 'bbox': [round(float(n), 2) for n in box], 'score': round(float(score), 5)}
-            for box, score in zip(bbox_xyxy_to_xywh(boxes), scores)]
+            for box, score in zip(boxes, scores)]
 
 
 def read_partial(path, about) -> list:
@@ -179,10 +133,10 @@ def main(argv=None):
     parser.add_argument('--data', default='data/coco', help='folder in COCO\'s layout (default: data/coco)')
     parser.add_argument('--split', default='val2017', help='val2017 (default), test-dev2017, ...')
     parser.add_argument('--out', required=True, metavar='FILE', help='the boxes, in COCO\'s result format')
-    parser.add_argument('--model', default='faster_rcnn_fpn_resnet101_v1d_coco', metavar='NAME',
+    parser.add_argument('--model', default=DEFAULT, metavar='NAME',
                         help=f'{OWN}, the paper\'s, or one of GluonCV\'s Faster R-CNNs (default: %(default)s)')
     parser.add_argument('--params', metavar='FILE', help='the model\'s .params (default: GluonCV\'s, fetched once)')
-    parser.add_argument('--short', type=int, default=800, metavar='PIXELS',
+    parser.add_argument('--short', type=int, default=SHORT, metavar='PIXELS',
                         help=f'length of images\' shorter side for {OWN}, as it was trained (default: 800)')
     parser.add_argument('--score', type=float, default=0.05, metavar='S',
                         help='write the boxes of at least this score (default: 0.05)')

@@ -4,7 +4,7 @@ Rescoring and OKS-NMS follow Papandreou et al., CVPR 2017, as Simple Baselines (
 """
 import numpy as np
 
-from pose_coco.nms import suppress
+from common.predict.boxes import suppress
 from pose_coco.skeleton import SIGMAS
 
 # A joint at distance d has the similarity exp(-d^2 / (8 sigma^2 area)).

@@ -2,7 +2,6 @@
 import numpy as np
 
 from pose_coco.layout import PERSON
-from pose_coco.nms import by_image
 from pose_coco.oks import oks_nms, rescore
 from pose_coco.skeleton import JOINTS
 
@@ -27,3 +26,9 @@ def to_records(people, joints, scores, sure_keypoint=SURE_KEYPOINT, same_person=
     rows = keypoints[kept].round(3).reshape(len(kept), 3 * len(JOINTS)).tolist()
     return [{'image_id': image_id, 'category_id': PERSON, 'keypoints': row, 'score': rating}
             for image_id, row, rating in zip(image_ids[kept].tolist(), rows, ratings[kept].tolist())]
+
+
+def by_image(image_ids) -> list:
+    """Indices of what belongs to each image: image ids (N,) -> a list of index arrays, by ascending id."""
+    order = np.argsort(image_ids, kind='stable')
+    return np.split(order, np.flatnonzero(np.diff(image_ids[order])) + 1)

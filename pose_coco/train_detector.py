@@ -1,4 +1,4 @@
-"""Train the paper's person detector (`detector.py`) on COCO's people.
+"""Train the paper's person detector (`common/predict/detector.py`) on COCO's people.
 
     python pose_coco/train_detector.py --data data/coco --gpus 0,1,2,3,4,5,6,7
     python pose_coco/detect.py --data data/coco --split val2017 --out person_detections_val2017.json \\
@@ -38,13 +38,13 @@ from tqdm import tqdm
 
 from common import files, provenance, runtime
 from common.errors import InputError
+from common.predict import detector
 from common.programs import options
 from common.programs.cli import run
 from common.train.run import STATE
 from common.train.trainer import optimizer
 from common.train.workers import Statistics
 from common.weights import checkpoint, store
-from pose_coco import detector
 from pose_coco.detect import read_rgb
 from pose_coco.layout import read_split
 

@@ -7,7 +7,8 @@ from coco_set import CATEGORY, SIZE, box, detections, error_of, keypoints_at, re
 
 from common.data.crop import crop_matrix, crop_sample, transform_points
 from common.data.loader import Loader
-from pose_coco.dataset import box_nms, iou, load_people, person_box
+from common.predict.boxes import box_nms, iou
+from pose_coco.dataset import load_people, person_box
 from pose_coco.layout import annotation_file, image_folder
 from pose_coco.skeleton import JOINTS, SKELETON
 

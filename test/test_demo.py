@@ -12,11 +12,12 @@ from runs import full_disk
 
 from common import config, grid, heatmaps
 from common.data.crop import crop_matrix, invert
+from common.data import video
 from common.data.images import read_crop
 from common.data.loader import Loader
 from common.errors import InputError
 from common.nets import pose_net
-from common.predict import inference
+from common.predict import boxes, inference, poses
 from common.programs import demo
 from common.programs.cli import run
 from pose_mpii import demo as program
@@ -27,8 +28,13 @@ TINY = ('input.size=[64, 64]',)
 
 
 @pytest.fixture
-def shown(experiments, params):
-    """A function that runs the demo on an image with options, of the H1 network or another, at 64 x 64."""
+def shown(experiments, params, monkeypatch):
+    """A function that runs the demo on an image with options, of the H1 network or another, at 64 x 64.
+
+    Their parameters are random, so that they are sure of nothing: here that is enough.
+    """
+    monkeypatch.setattr(poses, 'UNSURE', 0)
+
     def shown(image, *options, network='h1'):
         argv = ['--cfg', experiments / f'{network}.yaml', '--params', params[network], '--set', *TINY, image, *options]
         program.main([str(word) for word in argv])
@@ -51,9 +57,10 @@ def rgb(path):
 # --- crops ---------------------------------------------------------------------------------------------------------
 
 def test_the_whole_image_is_in_the_crop_and_keeps_its_proportions():
-    assert demo.crop_box(None, (100, 300, 3), (64, 64)) == (149.5, 49.5, 300, 300)
-    assert demo.crop_box(None, (100, 300, 3), (192, 256)) == (149.5, 49.5, 300, 400)
-    assert demo.crop_box((10, 20, 40, 80), (100, 300, 3), (64, 64)) == (29.5, 59.5, 80, 80)
+    [box], _ = poses.whole(np.zeros((100, 300, 3)))
+    assert boxes.crop_box(box, (100, 300, 3), (64, 64)) == (149.5, 49.5, 300, 300)
+    assert boxes.crop_box(box, (100, 300, 3), (192, 256)) == (149.5, 49.5, 300, 400)
+    assert boxes.crop_box((10, 20, 40, 80), (100, 300, 3), (64, 64)) == (29.5, 59.5, 80, 80)
 
 
 @pytest.mark.parametrize('side, tolerance', [(90, 0), (150, 6), (300, 6)])
@@ -63,13 +70,13 @@ def test_a_cut_is_the_crop_of_training(tiny_data, tmp_path, side, tolerance):
     cv2.imwrite(str(path), picture, (cv2.IMWRITE_JPEG_QUALITY, 100))
     box = (150.3, 161.1, side, side)
     expected = read_crop(path, invert(crop_matrix(box, (64, 64))), (64, 64))
-    np.testing.assert_allclose(demo.cut(rgb(path), box, (64, 64)).astype(int), expected, atol=tolerance)
+    np.testing.assert_allclose(poses.cut(rgb(path), box, (64, 64)).astype(int), expected, atol=tolerance)
 
 
 def test_a_cut_of_a_large_box_skips_no_pixel():
     stripes = np.zeros((640, 640, 3), np.uint8)
     stripes[:, ::8] = 200                     # most lie between the crop's pixel centres
-    np.testing.assert_allclose(demo.cut(stripes, (319.5, 319.5, 640, 640), (64, 64)), 25, atol=1)
+    np.testing.assert_allclose(poses.cut(stripes, (319.5, 319.5, 640, 640), (64, 64)), 25, atol=1)
 
 
 # --- poses ---------------------------------------------------------------------------------------------------------
@@ -78,6 +85,9 @@ class PeakNet:
     """A network of stride 8 whose heat map of joint k is 1 at cell (k // 4, 2) and 0 elsewhere, whatever it sees."""
 
     stride = 8
+
+    def trained_joints(self):
+        return np.ones(len(JOINTS), bool)
 
     def __call__(self, images):
         maps = np.zeros((len(images), len(JOINTS), 8, 8), np.float32)
@@ -88,12 +98,39 @@ class PeakNet:
 
 def test_a_joint_lies_where_the_box_says(experiments):
     cfg = config.load(experiments / 'h1.yaml', TINY)
-    images = ((name, np.zeros((200, 400, 3), np.uint8)) for name in range(11))
-    poses = list(demo.find_poses(cfg, PeakNet(), images, (100, 20, 128, 128), [mx.cpu()]))
-    assert [pose.label for pose in poses] == list(range(11))
+    found = boxes.Boxes(np.array([[100, 20, 128, 128], [0, 0, 64, 64]]))
+    images = ((name, np.zeros((200, 400, 3), np.uint8), found) for name in range(11))
+    scenes = list(poses.find_poses(cfg, PeakNet(), images, [mx.cpu()]))
+    assert [scene.label for scene in scenes] == list(range(11))
     # Two source pixels per input pixel: cell 3 covers the input's [24, 32), the source's [100 + 48, 100 + 64).
-    for pose in poses:
-        np.testing.assert_allclose(pose.joints[12], [100 + 55.5, 20 + 39.5], atol=1e-4)
+    for first, second in (scene.poses for scene in scenes):
+        np.testing.assert_allclose(first.joints[12], [100 + 55.5, 20 + 39.5], atol=1e-4)
+        np.testing.assert_allclose(second.joints[12], [27.5, 19.5], atol=1e-4)
+
+
+def test_several_people_are_one_batch(experiments):
+    cfg, seen = config.load(experiments / 'h1.yaml', TINY), []
+
+    class Counted(PeakNet):
+        def __call__(self, images):
+            seen.append(len(images))
+            return super().__call__(images)
+    people = boxes.Boxes(np.array([[10 * x, 0, 64, 64] for x in range(5)]))
+    nobody = boxes.Boxes(np.zeros((0, 4)))
+    images = [(name, np.zeros((100, 100, 3), np.uint8), found) for name, found in enumerate((people, nobody, people))]
+    scenes = list(poses.find_poses(cfg, Counted(), images, [mx.cpu()]))
+    assert seen == [8, 2] and [len(scene.poses) for scene in scenes] == [5, 0, 5]
+    assert [pose.number for pose in scenes[2].poses] == [0, 1, 2, 3, 4]
+
+
+def test_what_is_not_a_number_is_an_error_that_names_the_image(experiments):
+    class Broken(PeakNet):
+        def __call__(self, images):
+            maps, joints = super().__call__(images)
+            return [maps[0] * np.nan], joints
+    cfg = config.load(experiments / 'h1.yaml', TINY)
+    with pytest.raises(InputError, match='x.jpg: what the network finds there is not a number'):
+        list(poses.find_poses(cfg, Broken(), [('x.jpg', np.zeros((64, 64, 3), np.uint8), None)], [mx.cpu()]))
 
 
 def test_confidence_is_the_share_of_the_mass_around_the_best_place():
@@ -183,7 +220,7 @@ def test_what_cannot_be_used_in_a_folder_is_left_out_with_a_warning(shown, photo
     assert [path.name for path in out.iterdir()] == ['c.jpg']
     assert [entry['image'] for entry in json.loads(found.read_text())] == ['c.jpg']
     warnings = [line for line in capfd.readouterr().err.splitlines() if 'left out' in line]
-    assert len(warnings) == 2 and 'a.jpg: not an image' in warnings[0] and 'b.jpg: --box 30,0,60,96' in warnings[1]
+    assert len(warnings) == 2 and 'a.jpg: not an image' in warnings[0] and 'b.jpg: box 30,0,60,96' in warnings[1]
     (folder / 'c.jpg').unlink()
     with pytest.raises(InputError, match='none of its 2 photographs can be used'):
         shown(folder, '--out', out, '--box', '30,0,60,96')
@@ -193,13 +230,13 @@ def test_what_cannot_be_used_in_a_folder_is_left_out_with_a_warning(shown, photo
 def test_a_video(shown, tmp_path, suffix):
     source, out, found = tmp_path / f'in{suffix}', tmp_path / f'out{suffix}', tmp_path / 'found.json'
     pictures = [np.full((80, 64, 3), 20 + 10 * index, np.uint8) for index in range(20)]
-    demo.write_video(source, 12.5, pictures)
+    video.write(source, 12.5, pictures)
     shown(source, '--out', out, '--json', found, '--cpus', '2')
-    (before, rate), (after, same_rate) = demo.open_video(source), demo.open_video(out)
+    (before, rate), (after, same_rate) = video.read(source), video.read(out)
     before, after = list(before), list(after)
     assert rate == same_rate == 12.5 and len(before) == len(after) == 20
     assert [entry['image'] for entry in json.loads(found.read_text())] == list(range(20))
-    for (index, frame), (_, drawn), joints in zip(before, after, joints_of(found)):
+    for frame, drawn, joints in zip(before, after, joints_of(found)):
         assert abs(np.median(drawn) - np.median(frame)) < 5                     # the frames are in order
         x, y = np.clip(np.round(joints[0]).astype(int), 0, (63, 79))
         around = np.s_[max(y - 3, 0):y + 4, max(x - 3, 0):x + 4]
@@ -208,9 +245,9 @@ def test_a_video(shown, tmp_path, suffix):
 
 
 def test_of_a_long_video_nothing_is_kept_that_nobody_asked_for(shown, tmp_path, monkeypatch):
-    demo.write_video(tmp_path / 'in.avi', 10, [np.full((80, 64, 3), 90, np.uint8)] * 3)
+    video.write(tmp_path / 'in.avi', 10, [np.full((80, 64, 3), 90, np.uint8)] * 3)
     kept = []
-    monkeypatch.setattr(demo, 'record', lambda *args: kept.append(args))
+    monkeypatch.setattr(poses, 'record', lambda *args: kept.append(args))
     shown(tmp_path / 'in.avi', '--out', tmp_path / 'out.avi')
     assert not kept
     shown(tmp_path / 'in.avi', '--out', tmp_path / 'out.avi', '--json', tmp_path / 'found.json')
@@ -221,10 +258,10 @@ def test_of_a_long_video_nothing_is_kept_that_nobody_asked_for(shown, tmp_path, 
     '#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:10\n#EXTINF:1,\nreal.mp4\n#EXT-X-ENDLIST\n',
     'ffconcat version 1.0\nfile real.mp4\n'])
 def test_a_list_of_videos_is_none(tmp_path, text):
-    demo.write_video(tmp_path / 'real.mp4', 10, [np.zeros((64, 64, 3), np.uint8)] * 3)
+    video.write(tmp_path / 'real.mp4', 10, [np.zeros((64, 64, 3), np.uint8)] * 3)
     (tmp_path / 'list.mp4').write_text(text)
     with pytest.raises(InputError, match='list.mp4: not a video that can be decoded'):
-        demo.open_video(tmp_path / 'list.mp4')
+        video.read(tmp_path / 'list.mp4')
 
 
 @pytest.mark.parametrize('suffix', ['.mov', '.mkv', '.ts'])
@@ -234,7 +271,7 @@ def test_containers_of_video_are_known_by_their_begin(tmp_path, suffix):
     for _ in range(5):
         writer.write(np.zeros((64, 64, 3), np.uint8))
     writer.release()
-    frames, _ = demo.open_video((tmp_path / f'x{suffix}').rename(tmp_path / 'x.mp4'))
+    frames, _ = video.read((tmp_path / f'x{suffix}').rename(tmp_path / 'x.mp4'))
     assert len(list(frames)) == 5
 
 
@@ -246,7 +283,7 @@ def test_heat_maps_of_a_photograph(shown, photograph, tmp_path):
 
 @pytest.mark.parametrize('image, options, told', [
     ('gone.jpg', (), 'gone.jpg: no such file or folder'),
-    ('text.txt', (), 'text.txt: expected a folder, a photograph ('),
+    ('text.txt', (), 'text.txt: expected one folder, photographs ('),
     ('text.jpg', (), 'text.jpg: not an image that can be decoded'),
     ('cut.jpg', (), 'cut.jpg: this JPEG is truncated'),
     ('empty', ('--out', 'x'), 'empty: no image in this folder'),
@@ -264,8 +301,8 @@ def test_heat_maps_of_a_photograph(shown, photograph, tmp_path):
     ('good.jpg', ('--box', ''), '--box : expected x,y,w,h'),
     ('good.jpg', ('--box', '0,0,nan,5'), '--box 0,0,nan,5: expected x,y,w,h'),
     ('good.jpg', ('--box', '10,10,0,5'), '--box 10,10,0,5: expected x,y,w,h'),
-    ('good.jpg', ('--box', '96,0,20,20'), '--box 96,0,20,20: expected a part of the image, which has 96 x 96 pixels'),
-    ('good.jpg', ('--box=-30,0,30,20',), '--box -30,0,30,20: expected a part of the image'),
+    ('good.jpg', ('--box', '96,0,20,20'), 'box 96,0,20,20: expected a part of the image, which has 96 x 96 pixels'),
+    ('good.jpg', ('--box=-30,0,30,20',), 'box -30,0,30,20: expected a part of the image'),
     ('good.jpg', ('--box', '0,0,1e9,1e9'), 'expected a part of the image')])
 def test_bad_input(shown, photograph, tmp_path, monkeypatch, capfd, image, options, told):
     monkeypatch.chdir(tmp_path)
@@ -274,7 +311,7 @@ def test_bad_input(shown, photograph, tmp_path, monkeypatch, capfd, image, optio
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'good.jpg').write_bytes(photograph.read_bytes())
     (tmp_path / 'cut.jpg').write_bytes(photograph.read_bytes()[:-300])
-    demo.write_video(tmp_path / 'good.avi', 10, [np.zeros((64, 64, 3), np.uint8)] * 3)
+    video.write(tmp_path / 'good.avi', 10, [np.zeros((64, 64, 3), np.uint8)] * 3)
     with pytest.raises(SystemExit) as end:
         run(lambda: shown(image, '--out', 'out.png', *options))
     lines = [line for line in capfd.readouterr().err.replace('\r', '\n').splitlines() if line.strip()]
@@ -302,17 +339,17 @@ def test_names_that_are_not_utf8(shown, photograph, tmp_path):
     shown(os.fsdecode(folder + b'/caf\xe9.jpg'), '--out', tmp_path / 'x.png')
     assert rgb(tmp_path / 'x.png').shape == rgb(photograph).shape
     with pytest.raises(InputError, match='give the video a name without'):
-        demo.open_video(Path(os.fsdecode(folder + b'/caf\xe9.mp4')))
+        video.read(Path(os.fsdecode(folder + b'/caf\xe9.mp4')))
 
 
 @pytest.mark.parametrize('suffix', ['.mp4', '.avi'])
 def test_a_video_that_does_not_fit_leaves_the_earlier_one(tmp_path, suffix):
     path, random = tmp_path / f'x{suffix}', np.random.default_rng(0)
     frames = [random.integers(0, 255, (128, 128, 3), np.uint8) for _ in range(30)]
-    demo.write_video(path, 10, frames)
+    video.write(path, 10, frames)
     earlier = path.read_bytes()
     with full_disk(len(earlier) // 3), pytest.raises(InputError, match=f'x{suffix}: cannot be written'):
-        demo.write_video(path, 10, frames)
+        video.write(path, 10, frames)
     assert path.read_bytes() == earlier and os.listdir(tmp_path) == [path.name]
 
 

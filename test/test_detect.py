@@ -15,8 +15,9 @@ from mxnet.gluon import nn
 
 from common import files
 from common.errors import InputError
+from common.predict import detector
 from common.weights import checkpoint, store
-from pose_coco import detect, detector, layout, train_detector
+from pose_coco import detect, layout, train_detector
 from pose_coco.dataset import load_people
 
 CPU = [mx.cpu()]
@@ -196,8 +197,8 @@ def test_bad_options(tiny_coco, tmp_path, monkeypatch):
     for options, message in (
             ([*run, '--split', 'val2016'], 'person_keypoints_val2016.json: no such file'),
             ([*run, '--out', str(tmp_path / 'folder')], 'folder: cannot be written'),
-            ([*run, '--model', 'faster_rcnn'], '--model faster_rcnn: unknown; there are xception, faster_rcnn_'),
-            ([*run, '--model', 'xception'], '--model xception: --params is missing'),
+            ([*run, '--model', 'faster_rcnn'], 'faster_rcnn: unknown; there are xception, faster_rcnn_'),
+            ([*run, '--model', 'xception'], 'xception: --params FILE is missing'),
             (own, 'other.params: not the parameters of xception: it has no features.0.weight'),
             ([*own, '--short', '10'], '--short 10: at least 32 pixels'),
             (run, 'cannot fetch faster_rcnn_fpn_resnet101_v1d_coco-1194ab4e.params from .* give it by --params FILE')):

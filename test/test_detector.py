@@ -14,7 +14,8 @@ from mxnet import autograd
 from mxnet.gluon import nn
 
 from common.errors import InputError
-from pose_coco import detector, train_detector
+from common.predict import detector
+from pose_coco import train_detector
 
 # --- deformable convolution ----------------------------------------------------------------------------------------
 

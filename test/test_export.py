@@ -300,7 +300,7 @@ def test_files_that_are_no_exports(i1, exported, tmp_path):
     foreign(path)
     with pytest.raises(InputError, match='x.onnx: not an export of a network'):
         inference.load_network(i1, path, CPU)
-    foreign(path, **onnx_net.metadata(i1))
+    foreign(path, **onnx_net.metadata(i1, np.ones(16, bool)))
     with pytest.raises(InputError, match='x.onnx: cannot be run'):
         inference.load_network(i1, path, CPU)
     with pytest.raises(InputError, match='absent.onnx: cannot be read'):

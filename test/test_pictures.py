@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from common import grid
+from common.data.crop import Sample
 from common.errors import InputError
-from common.predict import visualise
+from common.predict import poses, visualise
 from common.programs import demo
 from pose_mpii.skeleton import JOINTS, SKELETON
 
@@ -18,11 +19,12 @@ def standing(size):
 
 
 def pose_of(size, scores):
-    return demo.Pose('x', np.zeros((size, size, 3), np.uint8), None, None, standing(size), np.asarray(scores))
+    return poses.Pose((0, 0, size, size), None, standing(size), np.asarray(scores), np.ones(16, bool))
 
 
-def draw(pose):
-    return demo.draw(pose, SKELETON)
+def draw(pose, boxed=False):
+    size = pose.box[2]
+    return demo.draw(poses.Scene('x', np.zeros((size, size, 3), np.uint8), [pose]), SKELETON, boxed)
 
 
 def test_right_and_left_have_their_colours_and_the_rest_is_untouched():
@@ -50,15 +52,21 @@ def test_what_is_uncertain_is_faint():
     np.testing.assert_array_equal(faint[:280], sure[:280])
 
 
-def test_an_unknown_pelvis_is_not_drawn_and_the_trunk_is_joined_without_it():
-    scores, joints = np.ones(16), standing(400)
-    scores[6] = 0.1
+def test_a_joint_that_was_never_trained_is_not_drawn_and_the_trunk_is_joined_without_it():
+    joints, trained = standing(400), np.arange(16) != 6
     joints[6] = 390, 390
-    picture = draw(pose_of(400, scores)._replace(joints=joints))
+    picture = draw(pose_of(400, np.ones(16))._replace(joints=joints, trained=trained))
     assert not picture[385:, 385:].any()
     hip, shoulder = joints[2], joints[12]
     x, y = ((hip + shoulder) / 2).astype(int)
     assert tuple(picture[y, x]) == visualise.RIGHT
+
+
+def test_nobody_is_drawn_of_whom_the_network_is_not_sure():
+    scores = np.full(16, 0.7)
+    scores[[6, 7]] = 0                        # of untrained joints no score counts
+    sure = pose_of(400, scores)._replace(trained=np.isin(np.arange(16), (6, 7), invert=True))
+    assert draw(sure).any() and not draw(sure._replace(scores=scores - 0.2)).any()
 
 
 def test_joints_that_are_nowhere_do_not_stop_the_drawing():
@@ -67,6 +75,21 @@ def test_joints_that_are_nowhere_do_not_stop_the_drawing():
     joints[9] = 1e30
     picture = visualise.draw_skeleton(np.zeros((200, 200, 3), np.uint8), joints, SKELETON.limbs, SKELETON.sides)
     assert picture.any()
+
+
+def test_predictions_lie_over_the_truth(tmp_path):
+    """The truth is white where the prediction is elsewhere; a joint that is not annotated is not drawn."""
+    cv2.imwrite(str(tmp_path / 'x.png'), np.zeros((256, 256, 3), np.uint8))
+    truth, visible = standing(256).astype(np.float32), np.arange(16) != 15
+    sample = Sample(str(tmp_path / 'x.png'), (127.5, 127.5, 256, 256), truth, visible.astype(np.float32))
+    found = standing(256)
+    found[0] += 20, 0                         # the right ankle
+    picture = visualise.predictions([sample], found[None], SKELETON, np.arange(16) != 15)
+    points = truth.astype(int)
+    assert tuple(picture[points[0, 1], points[0, 0]]) == visualise.TRUTH
+    assert tuple(picture[points[0, 1], points[0, 0] + 20]) == visualise.RIGHT
+    assert tuple(picture[points[5, 1], points[5, 0]]) == visualise.LEFT
+    assert not picture[points[15, 1], points[15, 0]].any()
 
 
 @pytest.mark.parametrize('shape, cell', [((4, 6), (4, 1)), ((9, 9), (1, 7)), ((16, 16), (7, 7))])

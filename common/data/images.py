@@ -5,6 +5,7 @@ A JPEG decodes directly at 1/2, 1/4 or 1/8 of its size, for far less work. Reduc
 same place whatever the reduction.
 """
 import re
+import sys
 from contextlib import suppress
 from io import BytesIO
 from typing import Tuple
@@ -17,6 +18,7 @@ from common import files
 from common.errors import InputError
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')      # of photographs in a folder
+UNREAD = ('.gif', '.jfif', '.avif', '.heic', '.heif')                      # photographs too, but passed over
 FORMATS = ('JPEG', 'PNG', 'BMP', 'WEBP', 'TIFF', 'GIF')
 MOST_PIXELS = 1 << 26                         # 200 MB as BGR, and 400 MB more while a progressive JPEG is decoded
 LONGEST = 32766                               # side of what OpenCV warps
@@ -38,10 +40,14 @@ _MARKER = re.compile(b'\xff[\xc0-\xcf\xd8-\xfe]')                            # n
 
 
 def find_photographs(folder) -> list:
-    """The image files of a folder, sorted; InputError if there is none."""
+    """The image files of a folder, sorted; InputError if there is none. Those of other kinds are named in a warning."""
     if not folder.is_dir():
         raise InputError(f'{folder}: no such folder')
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    found = sorted(folder.iterdir())
+    paths, others = ([path for path in found if path.suffix.lower() in kinds] for kinds in (SUFFIXES, UNREAD))
+    if others:
+        print(f'warning: {folder}: left out: {", ".join(path.name for path in others)} (what is read: '
+              f'{", ".join(SUFFIXES)})', file=sys.stderr)
     if not paths:
         raise InputError(f'{folder}: no image in this folder ({", ".join(SUFFIXES)})')
     return paths
@@ -81,6 +87,11 @@ def read_image(path, step=1.0, upright=False) -> Tuple[np.ndarray, int]:
     if image is None:
         raise InputError(f'{path}: not an image that can be decoded')
     return image, reduction
+
+
+def read_rgb(path) -> np.ndarray:
+    """The image in a file, RGB uint8 (H, W, 3), upright as a viewer shows it; InputError as `read_image`."""
+    return cv2.cvtColor(read_image(path, upright=True)[0], cv2.COLOR_BGR2RGB)
 
 
 def image_head(data) -> Tuple[int, int, bool]:

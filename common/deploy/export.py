@@ -27,7 +27,8 @@ def export(cfg, params, base, onnx=False, photographs=None, float16=False) -> li
     if onnx or photographs:
         width, height = cfg.input.size
         model = onnx_graph.build(symbol, {name: array.asnumpy() for name, array in arrays.items()},
-                                 (1, height, width, 3), onnx_net.output_names(cfg), onnx_net.metadata(cfg))
+                                 (1, height, width, 3), onnx_net.output_names(cfg),
+                                 onnx_net.metadata(cfg, net.trained_joints()))
     if onnx:
         written.append(Path(f'{base}.onnx'))
         with files.replacing(written[-1]) as temporary:

@@ -40,6 +40,10 @@ class HeatmapNet(gluon.HybridBlock):
             heatmaps.append(head(trunk(seen)))
         return heatmaps, [self.integral(h) for h in heatmaps]
 
+    def trained_joints(self) -> np.ndarray:
+        """`moved` of the joints (K,)."""
+        return moved(self.heads[-1].final.bias)
+
 
 class RegressionNet(gluon.HybridBlock):
     """R1 (section 4): images uint8 (B, H, W, 3) -> no heat maps, and joints (B, K, 2) in input pixels.
@@ -57,6 +61,22 @@ class RegressionNet(gluon.HybridBlock):
 
     def hybrid_forward(self, F, images):
         return [], [self.head(self.trunk(self.stem(images)))]
+
+    def trained_joints(self) -> np.ndarray:
+        """`moved` of the joints (K,)."""
+        return moved(self.head.final.bias, coordinates=2)
+
+
+def moved(bias, coordinates=1) -> np.ndarray:
+    """Which joints (K,) a network was ever trained to find: those whose bias in the last layer is not 0.
+
+    Every training starts there from 0, and a joint without annotations has no gradient: its bias stays exactly 0,
+    whatever the loss, and in half precision, too. Of a network where all are 0 nothing is known; all count then.
+
+    bias: the parameter, of K times so many coordinates.
+    """
+    joints = (bias.list_data()[0].asnumpy().reshape(-1, coordinates) != 0).any(axis=1)
+    return joints if joints.any() else np.ones_like(joints)
 
 
 def build(cfg) -> gluon.HybridBlock:

@@ -7,6 +7,7 @@ import numpy as np
 from common import config, files, grid, runtime
 from common.errors import InputError
 from common.guard import graph
+from common.guard.checks import is_list
 
 try:
     import onnxruntime
@@ -27,9 +28,9 @@ def identity(cfg) -> dict:
             **{f'network.{key}': cfg.network[key] for key in keys}}
 
 
-def metadata(cfg) -> dict:
-    """The same as an .onnx file holds it: {key: text}."""
-    return {'experiment': cfg.name, 'network': json.dumps(identity(cfg))}
+def metadata(cfg, trained) -> dict:
+    """The same as an .onnx file holds it, {key: text}, with the joints (K,) that were `trained` (`pose_net.moved`)."""
+    return {'experiment': cfg.name, 'network': json.dumps(identity(cfg)), 'trained': json.dumps(trained.tolist())}
 
 
 def output_names(cfg) -> list:
@@ -54,12 +55,17 @@ class OnnxNet:
         self._path, self._names = path, output_names(cfg)
         self._session = _session(path)
         _check(path, self._session, cfg)
+        self._trained = _trained(path, self._session, len(cfg.data.skeleton['joints']))
         self._try(cfg)
 
     def __call__(self, images):
         outputs = [mx.nd.array(output) for output in self._run(images.asnumpy())]
         heatmaps = [output for name, output in zip(self._names, outputs) if name.startswith('heatmaps')]
         return heatmaps, outputs[len(heatmaps):]
+
+    def trained_joints(self) -> np.ndarray:
+        """Which joints (K,) the network was ever trained to find (`pose_net.moved`)."""
+        return self._trained
 
     def _run(self, images):
         try:
@@ -106,3 +112,14 @@ def _check(path, session, cfg):
     for key, value in identity(cfg).items():
         if theirs.get(key, config.BEFORE.get(key)) != value:
             raise InputError(f'{path}: exported with {key} {theirs.get(key)!r:.80}; {cfg.path} has {value!r}')
+
+
+def _trained(path, session, joints):
+    """What a file's metadata say of its `joints`, (K,) bool; an older file says nothing, and all count."""
+    try:
+        trained = json.loads(session.get_modelmeta().custom_metadata_map.get('trained', json.dumps([True] * joints)))
+    except (ValueError, RecursionError):
+        trained = None
+    if not is_list(trained, lambda value: isinstance(value, bool), joints):
+        raise InputError(f'{path}: its "trained" is no list of {joints} times true or false; export it again')
+    return np.array(trained)

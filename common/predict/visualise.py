@@ -12,6 +12,8 @@ from common.data.crop import crop_matrix, crop_sample, transform_points
 from common.errors import InputError
 
 RIGHT, LEFT, MIDDLE = (255, 112, 67), (66, 165, 245), (255, 213, 79)            # RGB of a person's sides
+TRUTH = (255, 255, 255)                       # of annotated joints
+PEOPLES = ((124, 179, 66), (171, 71, 188), (0, 172, 193), (255, 202, 40), (236, 64, 122), (141, 110, 99))
 SHIFT = 4                                     # OpenCV draws at 1/16 of a pixel
 SUFFIXES = ('.png', '.jpg', '.jpeg')
 FAINT = 0.35                                  # opacity of what is uncertain
@@ -21,9 +23,9 @@ PEOPLE = 24                                   # on a sheet of predictions
 def draw_skeleton(image, joints, limbs, sides, shown=None, faint=None) -> np.ndarray:
     """Draw a person's skeleton on a copy of `image`, uint8 (H, W, 3) RGB; lines are as thick as the person is large.
 
-    joints: (K, 2) 0-based pixels; limbs: pairs of joints; sides: a letter a joint, R, L or another for the middle;
-    shown: (K,), joints to draw (default all; never those that are not finite); faint: (K,), joints to draw faintly
-    with their limbs (default none).
+    joints: (K, 2) 0-based pixels; limbs: pairs of joints; sides: a letter a joint, R, L, M for the middle, or T for
+    the truth; shown: (K,), joints to draw (default all; never those that are not finite); faint: (K,), joints to draw
+    faintly with their limbs (default none).
     """
     image = np.array(image)
     drawable = (np.abs(joints) < 1e6).all(axis=1)                               # OpenCV's integers end somewhere
@@ -42,9 +44,23 @@ def draw_skeleton(image, joints, limbs, sides, shown=None, faint=None) -> np.nda
     return image
 
 
+def draw_person(image, joints, person, shown, faint=None) -> np.ndarray:
+    """`draw_skeleton` of a `skeleton.Skeleton`; where an optional joint is not shown, others are joined without it."""
+    detours = () if np.asarray(shown)[list(person.optional)].all() else person.detours
+    return draw_skeleton(image, joints, person.limbs + detours, person.sides, shown, faint)
+
+
+def draw_box(image, box, number):
+    """Draw a person's box (x, y, width, height), by its number of a colour, into an image, uint8 (H, W, 3) RGB."""
+    start, end = np.subtract(box[:2], 0.5), np.add(box[:2], box[2:]) - 0.5
+    start, end = (np.clip(corner, -1e5, 1e5) for corner in (start, end))
+    thickness = max(1, round(max(image.shape[:2]) / 400))
+    cv2.rectangle(image, _fixed(start), _fixed(end), PEOPLES[number % len(PEOPLES)], thickness, cv2.LINE_AA, SHIFT)
+
+
 def _draw(image, joints, limbs, shown, sides, thickness):
     for a, b in limbs:
-        ends = {sides[a], sides[b]} & {'R', 'L'}
+        ends = {sides[a], sides[b]} - {'M'}
         colour = _colour(ends.pop() if len(ends) == 1 else 'M')                 # from right to left is neither side's
         cv2.line(image, _fixed(joints[a]), _fixed(joints[b]), colour, thickness, cv2.LINE_AA, SHIFT)
     for point, side in zip(joints[shown], np.array(list(sides))[shown]):
@@ -58,7 +74,7 @@ def mark(image, point, side, radius):
 
 
 def _colour(side):
-    return {'R': RIGHT, 'L': LEFT}.get(side, MIDDLE)
+    return {'R': RIGHT, 'L': LEFT, 'M': MIDDLE, 'T': TRUTH}[side]
 
 
 def _fixed(point):
@@ -113,18 +129,19 @@ def sheet(images, columns=6) -> np.ndarray:
     return np.vstack([np.hstack(cells[row * columns:(row + 1) * columns]) for row in range(rows)])
 
 
-def predictions(samples, joints, person) -> np.ndarray:
-    """Skeletons on the crops of the first `PEOPLE` samples, one sheet.
+def predictions(samples, joints, person, trained) -> np.ndarray:
+    """Skeletons on the crops of the first `PEOPLE` samples, over the annotated ones in white, one sheet.
 
     samples: `data.crop.Sample`s whose boxes all have the same proportions; joints: (N, K, 2) in 0-based source
-    pixels; person: a `skeleton.Skeleton`.
+    pixels; person: a `skeleton.Skeleton`; trained: (K,), the joints to draw.
     """
     size = round(256 * samples[0].box[2] / samples[0].box[3]), 256
     pictures = []
     for sample, found in zip(samples[:PEOPLE], joints):
         matrix = crop_matrix(sample.box, size)
-        image = crop_sample(sample, size, matrix)[0]
-        pictures.append(draw_skeleton(image, transform_points(matrix, found), person.limbs, person.sides))
+        image, truth, annotated = crop_sample(sample, size, matrix)
+        image = draw_skeleton(image, truth, person.limbs, 'T' * len(truth), annotated > 0)
+        pictures.append(draw_person(image, transform_points(matrix, found), person, trained))
     return sheet(pictures)
 
 

@@ -20,9 +20,15 @@ from common.programs import options
 HEIGHT = 256                                  # of the photographs in the figure
 
 
-def heatmaps(cfg, params, samples, contexts) -> np.ndarray:
-    """The normalised maps (N, K, h, w) of a network's configured stage."""
+def heatmaps(cfg, params, samples, joints, contexts) -> np.ndarray:
+    """The normalised maps (N, K, h, w) of a network's configured stage.
+
+    InputError where one of `joints` (indices) is none that it was trained to find.
+    """
     net = inference.load_network(cfg, params, contexts)
+    unknown = [cfg.data.skeleton['joints'][joint] for joint in joints if not net.trained_joints()[joint]]
+    if unknown:
+        raise InputError(f'--joints: {params} was never trained to find the {unknown[0]}')
     batches = ordered_loader(cfg, samples).batches()
     maps = [inference.infer(cfg, net, batch.images, contexts)[0] for batch in batches]
     return normalised(np.concatenate(maps), cfg.network.beta, cfg.network.debiased)
@@ -71,10 +77,10 @@ def main(dataset, argv=None):
         chosen = [samples[range(len(samples)).index(int(index))] for index in args.people.split(',')]
     except ValueError:
         raise InputError(f'--people {args.people}: expected numbers below {len(samples)}, such as 3,17') from None
-    maps = [heatmaps(cfg, params, chosen, runtime.contexts()[:1])
+    joints = [person.joints.index(name) for name in args.joints.split(',')]
+    maps = [heatmaps(cfg, params, chosen, joints, runtime.contexts()[:1])
             for cfg, (_, params) in zip(configurations, args.network)]
     names = [cfg.name.split('/')[-1].upper() for cfg in configurations]
-    joints = [person.joints.index(name) for name in args.joints.split(',')]
     visualise.save(args.out, figure(person, chosen, joints, names, maps))
 
 

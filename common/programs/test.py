@@ -64,7 +64,8 @@ def test(dataset, cfg, params, source, contexts, outputs=Outputs()):
                                         **people.about,
                                         **provenance.of_test(cfg, source.data, source.split)})
     if outputs.picture:
-        visualise.save(outputs.picture, visualise.predictions(people.samples, chosen, skeleton.of(cfg)))
+        visualise.save(outputs.picture,
+                       visualise.predictions(people.samples, chosen, skeleton.of(cfg), net.trained_joints()))
 
 
 def warn_of_other_people(params, source, digest):
@@ -87,7 +88,7 @@ def main(dataset, argv=None):
     parser.add_argument('--flip-test', action='store_true', help='average with the mirrored image')
     parser.add_argument('--json', metavar='FILE', help='write the scores')
     parser.add_argument('--picture', metavar='PNG',
-                        help=f'draw the predictions for the first {visualise.PEOPLE} people')
+                        help=f'draw the predictions for the first {visualise.PEOPLE} people, over the truth in white')
     parser.add_argument('--save', metavar='FILE', help='write the predictions')
     args = parser.parse_args(argv)
     cfg = options.configuration(args, dataset, ['test.flip=true'] * args.flip_test)

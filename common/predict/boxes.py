@@ -1,0 +1,168 @@
+"""Boxes [x, y, width, height] of people, as COCO has them: in pixels, x and y from the edge of the first one."""
+import re
+from pathlib import Path
+from typing import NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from common import files
+from common.data.crop import fit
+from common.errors import InputError
+from common.guard.checks import check_records, is_list, is_number, is_text
+
+PADDING = 1.25                                # a detector's box grows by this factor, as in Simple Baselines
+LEAST_SCORE, SAME = 0.5, 0.6                  # of a detector's boxes used, and the IoU above which two are one person's
+PERSON = 1                                    # COCO's category
+
+
+class Boxes(NamedTuple):
+    """The people of an image, N of them."""
+
+    boxes: np.ndarray                         # (N, 4), what a network is to see of each
+    scores: Optional[np.ndarray] = None       # (N,), a detector's
+
+
+def parse(text) -> Tuple[float, float, float, float]:
+    """'x,y,w,h' as four floats; InputError if it is not that, or empty."""
+    try:
+        x, y, w, h = (float(part) for part in text.split(','))
+    except ValueError:
+        x = y = w = h = np.nan
+    if not (np.isfinite([x, y, w, h]).all() and w > 0 and h > 0):
+        raise InputError(f'--box {text}: expected x,y,w,h in pixels, such as 310,80,280,460')
+    return x, y, w, h
+
+
+def crop_box(box, shape, size) -> Tuple[float, float, float, float]:
+    """The least box (cx, cy, w, h), of `common.data.crop`, around `box` that has the proportions of the input's `size`.
+
+    It may reach beyond the image; InputError if it lies outside, or is more than ten times as large.
+    """
+    height, width = shape[:2]
+    x, y, w, h = box
+    outside = x >= width or y >= height or x + w <= 0 or y + h <= 0
+    if outside or max(w, h) > 10 * max(width, height):
+        raise InputError(f'box {x:g},{y:g},{w:g},{h:g}: expected a part of the image, which has {width} x {height} '
+                         'pixels')
+    return x + (w - 1) / 2, y + (h - 1) / 2, *fit(w, h, size)
+
+
+def grown(boxes, factor=PADDING) -> np.ndarray:
+    """Boxes (N, 4) with the same centres and sides as long as `factor` says."""
+    start, sides = boxes[:, :2], boxes[:, 2:]
+    return np.hstack([start - (factor - 1) / 2 * sides, factor * sides])
+
+
+# --- overlaps ------------------------------------------------------------------------------------------------------
+
+def intersection(boxes, others) -> np.ndarray:
+    """The area that boxes (..., 4), which broadcast, have in common."""
+    start = np.maximum(boxes[..., :2], others[..., :2])
+    end = np.minimum(boxes[..., :2] + boxes[..., 2:], others[..., :2] + others[..., 2:])
+    return np.maximum(end - start, 0).prod(axis=-1)
+
+
+def iou(boxes, others) -> np.ndarray:
+    """Intersection over union of boxes (..., 4) that broadcast."""
+    common = intersection(boxes, others)
+    return common / (boxes[..., 2:].prod(axis=-1) + others[..., 2:].prod(axis=-1) - common)
+
+
+def suppress(similar, scores) -> np.ndarray:
+    """Drop every detection that is similar to a kept one of a higher score; of equal scores the first is the higher.
+
+    similar: (N, N) bool; scores: (N,). Returns the indices of the kept ones, best first.
+    """
+    order = np.argsort(-np.asarray(scores), kind='stable')
+    differs = ~similar[np.ix_(order, order)]
+    keep = np.ones(len(order), bool)
+    for index in range(len(order)):
+        if keep[index]:
+            keep[index + 1:] &= differs[index, index + 1:]
+    return order[keep]
+
+
+def box_nms(boxes, scores, threshold) -> np.ndarray:
+    """Drop the boxes (N, 4) whose IoU with a kept one of a higher score is above the threshold.
+
+    Returns the indices of the kept ones, best first; of equal scores (N,) the first index is the higher.
+    """
+    return suppress(iou(boxes[:, np.newaxis], boxes) > threshold, scores)
+
+
+def detected(boxes, scores) -> Boxes:
+    """Of a detector's boxes (N, 4) and scores (N,) those to use: sure enough, each person once, with space around."""
+    sure = scores >= LEAST_SCORE
+    boxes, scores = boxes[sure], scores[sure]
+    kept = box_nms(boxes, scores, SAME)
+    return Boxes(grown(boxes[kept]), scores[kept])
+
+
+# --- a detector's file ---------------------------------------------------------------------------------------------
+
+_FIELDS = {'bbox': (lambda value: is_list(value, length=4) and min(value[2:]) > 0, '[x, y, width, height]'),
+           'image_id': (lambda value: type(value) is int, 'a whole number'),
+           'file_name': (is_text, "an image's name"),
+           'category_id': (is_number, 'a number'),
+           'score': (is_number, 'a number')}
+
+
+def read(path) -> dict:
+    """A detector's file in COCO's result format: {image: `detected`}.
+
+    An image is called by its number (`image_id`) or, where a record has that, by its name (`file_name`). Without a
+    category_id a record is of a person, without a score it is sure. InputError where the file is none.
+    """
+    records = files.read_json(path)
+    if not isinstance(records, list):
+        raise InputError(f"{path}: expected a list of boxes, in COCO's result format")
+    check_records(path, 'box', records, _FIELDS, optional=('file_name', 'image_id', 'category_id', 'score'))
+    found = {}
+    for index, record in enumerate(records):
+        if 'file_name' not in record and 'image_id' not in record:
+            raise InputError(f'{path}: box {index} has no "image_id"')
+        if record.get('category_id', PERSON) == PERSON:
+            found.setdefault(record.get('file_name', record.get('image_id')), []).append(record)
+    return {image: detected(np.array([record['bbox'] for record in people], float),
+                            np.array([record.get('score', 1) for record in people], float))
+            for image, people in found.items()}
+
+
+def of_image(found, label) -> Boxes:
+    """What `read` found for an image: of its name, of the number that the name ends in, or of a frame's number."""
+    digits = None if isinstance(label, int) else re.search(r'\d+$', Path(label).stem)
+    return found.get(label) or found.get(int(digits[0]) if digits else None) or Boxes(np.zeros((0, 4)), np.zeros(0))
+
+
+# --- from frame to frame -------------------------------------------------------------------------------------------
+
+class Tracks:
+    """Numbers for the people of a video: a person keeps the number of the nearest box of the frames just before."""
+
+    REACH, PATIENCE = 0.5, 10                 # in the box's longer side; frames in which a person may not be found
+
+    def __init__(self):
+        self._last, self._frame, self._count = {}, 0, 0
+
+    def numbers(self, boxes) -> list:
+        """The number of each of the next frame's boxes (N, 4); each is given once, the nearest pair first."""
+        self._frame += 1
+        self._last = {number: (box, frame) for number, (box, frame) in self._last.items()
+                      if self._frame - frame <= self.PATIENCE}
+        pairs = sorted((_distance(box, last), index, number) for index, box in enumerate(boxes)
+                       for number, (last, _) in self._last.items())
+        given = {}
+        for distance, index, number in pairs:
+            if distance < self.REACH and index not in given and number not in given.values():
+                given[index] = number
+        for index, box in enumerate(boxes):
+            if index not in given:
+                given[index], self._count = self._count, self._count + 1
+            self._last[given[index]] = box, self._frame
+        return [given[index] for index in range(len(boxes))]
+
+
+def _distance(box, other):
+    """From centre to centre, in the other box's longer side."""
+    (x, y, w, h), (u, v, width, height) = box, other
+    return np.hypot(x + w / 2 - u - width / 2, y + h / 2 - v - height / 2) / max(width, height)

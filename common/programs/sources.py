@@ -1,0 +1,79 @@
+"""What the demo looks at: photographs, videos and cameras, and where in them people are."""
+import sys
+from pathlib import Path
+from typing import Callable, Iterator, NamedTuple
+
+import numpy as np
+
+from common.data import video
+from common.data.images import SUFFIXES, find_photographs, read_rgb
+from common.errors import InputError
+from common.predict import boxes, people
+
+MOVING = ('video', 'camera')
+
+
+class Source(NamedTuple):
+    """What is to be looked at."""
+
+    kind: str                                 # photograph, photographs, video or camera
+    paths: list                               # of files; of a camera what OpenCV calls it
+    name: str                                 # for messages
+
+
+def source_of(images, camera) -> Source:
+    """What the command line names; InputError where it is nothing, not there, or not of one kind."""
+    if (camera is None) == (not images):
+        raise InputError('expected photographs, a folder of them or a video, or else --camera and nothing of these')
+    if camera is not None:
+        return Source('camera', [camera], f'--camera {camera}')
+    paths = [Path(image) for image in images]
+    for path in paths:
+        if not path.exists():
+            raise InputError(f'{path}: no such file or folder')
+    (first, *others), suffixes = paths, {path.suffix.lower() for path in paths}
+    if first.is_dir() and not others:
+        return Source('photographs', find_photographs(first), str(first))
+    if suffixes <= set(SUFFIXES):
+        return Source('photographs' if others else 'photograph', paths, ', '.join(map(str, paths[:3])))
+    if suffixes <= set(video.SUFFIXES) and not others:
+        return Source('video', paths, str(first))
+    wrong = next(path for path in paths if path.suffix.lower() not in SUFFIXES)
+    raise InputError(f'{wrong}: expected one folder, photographs ({", ".join(SUFFIXES)}) or one video '
+                     f'({", ".join(video.SUFFIXES)})')
+
+
+def read_photographs(source, find, size) -> Iterator[tuple]:
+    """Yield (name, RGB image, boxes) of each photograph, `find`(name, image) being the boxes.
+
+    Of several, each that fails, or that a box is not of, is a warning; all of them are an InputError.
+    """
+    used = 0
+    for path in source.paths:
+        try:
+            image = read_rgb(path)
+            found = find(path.name, image)
+            for box in found.boxes if found else ():
+                boxes.crop_box(box, image.shape, size)
+        except InputError as error:
+            if source.kind == 'photograph':
+                raise
+            print(f'warning: left out: {path.name}: {error}', file=sys.stderr)
+            continue
+        used += 1
+        yield path.name, image, found
+    if not used:
+        raise InputError(f'{source.name}: none of its {len(source.paths)} photographs can be used')
+
+
+def finder(args, contexts) -> Callable:
+    """A function of an image's name and the RGB image: `boxes.Boxes`, or None where one person fills it."""
+    if not args.detect and (args.detector or args.detector_params):
+        raise InputError('--detector and --detector-params: are of --detect')
+    if args.detect:
+        return people.finder(args.detector, args.detector_params, contexts, '--detector-params FILE')
+    if args.boxes:
+        read = boxes.read(args.boxes)
+        return lambda name, image: boxes.of_image(read, name)
+    found = boxes.Boxes(np.array([boxes.parse(box) for box in args.box])) if args.box else None
+    return lambda name, image: found
