@@ -2,6 +2,8 @@
 import errno
 from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
@@ -23,11 +25,21 @@ def events(folder):
 
 def test_numbers_are_on_the_disk_at_once(tmp_path):
     board = Board(tmp_path, 3)
-    board.add(3, {'score': 41.5, 'best': True, 'decodings': {}, 'name': 'x'})
+    board.add(3, {'AUC': 41.5, 'validation_loss': 2.5, 'rate': 0.5, 'best': True, 'decodings': {}, 'name': 'x'})
     _, start, *scalars = events(tmp_path)
     assert start.step == 3 and start.HasField('session_log')
-    assert {event.summary.value[0].tag: event.summary.value[0].simple_value for event in scalars}['score'] == 41.5
+    assert {event.summary.value[0].tag: event.summary.value[0].simple_value for event in scalars} == {
+        'scores/AUC': 41.5, 'losses/validation_loss': 2.5, 'training/rate': 0.5, 'training/best': 1}
     assert all(event.step == 3 for event in scalars)
+
+
+def test_a_picture_is_one_to_look_at(tmp_path):
+    picture = np.full((40, 60, 3), (255, 0, 0), np.uint8)
+    Board(tmp_path, 1).add(1, {}, picture)
+    image = events(tmp_path)[-1].summary.value[0].image
+    shown = cv2.imdecode(np.frombuffer(image.encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
+    assert (image.height, image.width) == shown.shape[:2] == (40, 60)
+    assert shown[20, 30, 2] > 250 and shown[20, 30, 0] < 5
 
 
 def test_a_disk_that_fails_costs_one_warning(tmp_path, monkeypatch, capsys):

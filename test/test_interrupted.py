@@ -158,9 +158,9 @@ def signalled(monkeypatch, module, name, call):
 
 
 @pytest.mark.parametrize('devices, module, name, call, where', [
-    ('1', trainer, 'train_step', 5, 'epoch 2, step 2'), ('2', trainer, 'train_step', 5, 'epoch 2, step 2'),
-    ('2', trainer, 'train_step', 6, 'epoch 2, step 3'), ('1', program, 'predict_and_score', 2, 'epoch 2, step 3'),
-    ('1', checkpoint, 'save_state', 1, 'epoch 1, its end'), ('1', checkpoint, 'save_state', 2, 'epoch 2, its end')])
+    ('1', trainer, 'train_step', 5, 'epoch 2 of 2, step 2'), ('2', trainer, 'train_step', 5, 'epoch 2 of 2, step 2'),
+    ('2', trainer, 'train_step', 6, 'epoch 2 of 2, step 3'), ('1', program, 'predict_and_score', 2, 'epoch 2 of 2, step 3'),
+    ('1', checkpoint, 'save_state', 1, 'epoch 1 of 2, its end'), ('1', checkpoint, 'save_state', 2, 'epoch 2 of 2, its end')])
 def test_a_terminated_run_goes_on_at_the_next_step(tiny_data, tmp_path, monkeypatch, whole, devices, module, name,
                                                    call, where):
     """SIGTERM within an epoch, in its last step, in validation, while a checkpoint is written, and in the run's end."""
@@ -171,6 +171,24 @@ def test_a_terminated_run_goes_on_at_the_next_step(tiny_data, tmp_path, monkeypa
             run('h1', tiny_data, tmp_path, *options)
     run('h1', tiny_data, tmp_path, *options, '--resume')
     assert_same_run(whole[devices], folder(tmp_path, 'h1'))
+
+
+def test_a_run_goes_on_in_smaller_batches_on_other_devices(tiny_data, tmp_path, monkeypatch, capsys):
+    """As where memory has run out: every sample is met once in the epoch all the same, and a warning is given."""
+    seen, step = [], trainer.train_step
+
+    def watched(graph, optimizer, batch, *args):
+        seen.append(batch.indices.tolist())
+        return step(graph, optimizer, batch, *args)
+    monkeypatch.setattr(trainer, 'train_step', watched)
+    options = ['--set', 'train.epochs=1']
+    with monkeypatch.context() as patch:
+        signalled(patch, trainer, 'train_step', 2)
+        with pytest.raises(Terminated, match='epoch 1 of 1, step 2'):
+            run('h1', tiny_data, tmp_path, *options)
+    run('h1', tiny_data, tmp_path, *options, '--resume', '--cpus', '2', '--set', 'train.batch_size=2')
+    assert list(map(len, seen)) == [6, 6, 2, 2] and sorted(sum(seen, [])) == list(range(16))
+    assert "goes on with batches of 2 instead of 6 and devices ['cpu(0)', 'cpu(1)'] instead of" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
@@ -199,7 +217,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_spares_the_checkpoint(tiny_d
     run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     with monkeypatch.context() as patch:
         patch.setattr(trainer, 'train_step', broken)
-        with pytest.raises(InputError, match='epoch 2, step 1: the loss of .* is not finite; .*last.state') as caught:
+        with pytest.raises(InputError, match='epoch 2 of 2, step 1: the loss of .* is not finite; .*last.state') as caught:
             run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
     assert names[0] in str(caught.value) and str(caught.value).count('.jpg') == 1
     run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
@@ -210,7 +228,7 @@ def test_an_epoch_begun_by_one_process_is_done_anew_by_several(tiny_data, tmp_pa
     options = ['--set', 'train.epochs=1']
     with monkeypatch.context() as patch:
         signalled(patch, trainer, 'train_step', 1)
-        with pytest.raises(Terminated, match='epoch 1, step 1'):
+        with pytest.raises(Terminated, match='epoch 1 of 1, step 1'):
             run('h1', tiny_data, tmp_path, *options)
     begun = []
     monkeypatch.setattr(runtime, 'devices', lambda contexts, name: runtime.Devices(contexts, workers=2))

@@ -78,7 +78,7 @@ def test_a_finished_run_that_is_tested_again_keeps_the_commit_that_trained_it(ti
     assert files.read_json(path)['commit'] != 'earlier' and files.read_json(path)['last']['epoch'] == 2
 
 
-@pytest.mark.parametrize('change', ['data', 'train.batch_size=5', 'augment.rotation=3', 'train.dtype=bfloat16'])
+@pytest.mark.parametrize('change', ['data', 'loss.sigma=5', 'augment.rotation=3', 'train.dtype=bfloat16'])
 def test_a_run_is_not_resumed_with_other_data_or_another_configuration(tiny_data, tmp_path, change, monkeypatch):
     monkeypatch.setattr(bfloat16, 'CPUINFO', tmp_path / 'cpuinfo')             # not what keeps it from being resumed
     run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')

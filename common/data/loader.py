@@ -77,9 +77,9 @@ class Loader:
         return np.resize(order, self._share() * workers)[rank::workers]
 
     def batches(self, epoch=0, first=0) -> Iterator[Batch]:
-        """Iterate over the `Batch`es of an epoch from number `first`; leaving the loop early stops the threads."""
+        """Iterate over the `Batch`es of an epoch from sample `first`; leaving the loop early stops the threads."""
         order = self.order(epoch)
-        starts = range(first * self.batch_size, len(order), self.batch_size)
+        starts = range(first, len(order), self.batch_size)
         parts = (order[start:start + self.batch_size] for start in starts)
         with closing(_ahead(partial(self._prepare, epoch), parts, self.threads)) as prepared:
             for batch, failures in prepared:

@@ -1,14 +1,17 @@
 """Training an experiment, after the ones it starts from."""
 from typing import Callable
 
-from common import files, runtime
+from common import files, runtime, skeleton
 from common.data.loader import Loader, training_loader
 from common.dataset import Source
 from common.errors import InputError
 from common.nets.losses import MeanLoss
+from common.predict import visualise
 from common.programs import options
 from common.programs.test import Outputs, predict_and_score, test
 from common.train import phases
+
+PICTURED = 6                                  # people in TensorBoard's picture of an epoch
 
 
 def loader(dataset, cfg, data, phase=0, shard=(0, 1)) -> Loader:
@@ -19,7 +22,8 @@ def loader(dataset, cfg, data, phase=0, shard=(0, 1)) -> Loader:
 def validation(dataset, cfg, data, contexts) -> Callable:
     """A function of the network: its metrics and loss on the validation split, and the 'score' that decides.
 
-    Metrics are those of the configured decoding; 'decodings' has those of all of them, lists in the metrics' order.
+    Metrics are those of the configured decoding, and 'decided_by' names the score's; 'decodings' has those of all of them,
+    lists in the metrics' order, and 'picture' shows predictions for the first people.
     """
     people = dataset.people(Source(data, cfg.data.valid), cfg.input.size)
     if people.truth is None:
@@ -31,11 +35,13 @@ def validation(dataset, cfg, data, contexts) -> Callable:
 
     def validate(net):
         loss = MeanLoss(cfg, net.stride)
-        _, _, found = predict_and_score(dataset, cfg, net, people, contexts, 'validate', loss)
+        joints, _, found = predict_and_score(dataset, cfg, net, people, contexts, 'validate', loss)
         chosen = found[cfg.test.decode]
-        return {'score': chosen[dataset.decides], 'validation_loss': float(loss),
+        return {'score': chosen[dataset.decides], 'decided_by': dataset.decides, 'validation_loss': float(loss),
                 **{key: chosen[key] for key in dataset.metrics},
-                'decodings': {method: [result[key] for key in dataset.metrics] for method, result in found.items()}}
+                'decodings': {method: [result[key] for key in dataset.metrics] for method, result in found.items()},
+                'picture': visualise.predictions(people.samples[:PICTURED], joints[cfg.test.decode], skeleton.of(cfg),
+                                                 net.trained_joints())}
     return validate
 
 

@@ -9,12 +9,14 @@ from common.errors import InputError
 class Meter:
     """Mean losses over the images of an epoch that were read so far, and how many these are.
 
-    `state` holds the sums, as plain numbers for the checkpoint.
+    `state` holds the sums, as plain numbers for the checkpoint. weights: those of the losses in `LOSSES`, with which they
+    come here and without which they are shown; None for one that the method has not.
     """
+    LOSSES = 'heatmap_loss', 'joint_loss'
     NAMED = 5                                 # images in a message
 
-    def __init__(self, title, samples, state=None):
-        self.title, self._samples = title, samples
+    def __init__(self, title, samples, weights=(1.0, 1.0), state=None):
+        self.title, self._samples, self._weights = title, samples, dict(zip(self.LOSSES, weights))
         self.state = {'steps': 0, 'images': 0, 'skipped': 0, 'sums': [0.0, 0.0], **(state or {})}
         self._start, self._before, self.speed = time.monotonic(), self.images, None
 
@@ -25,6 +27,11 @@ class Meter:
     @property
     def images(self) -> int:
         return self.state['images']
+
+    @property
+    def passed(self) -> int:
+        """The number of samples that the epoch has behind it, read or not."""
+        return self.images + self.state['skipped']
 
     def add(self, losses, batch):
         """Add one step's losses, as `train_step` returns them, of a batch; InputError if one is not finite."""
@@ -42,9 +49,9 @@ class Meter:
         self.state['sums'] = [total + float(value) for total, value in zip(self.state['sums'], losses.sum(axis=1))]
 
     def means(self) -> dict:
-        """{'heatmap_loss', 'joint_loss'}, as `PoseLoss` weights them."""
-        heatmap_loss, joint_loss = (total / max(1, self.images) for total in self.state['sums'])
-        return {'heatmap_loss': heatmap_loss, 'joint_loss': joint_loss}
+        """{'heatmap_loss': ., 'joint_loss': .}, without the weights; what the method has not is left out."""
+        return {name: total / max(1, self.images) / weight
+                for (name, weight), total in zip(self._weights.items(), self.state['sums']) if weight}
 
     def stop(self):
         """Set `speed`: images per second, since this process took the epoch up."""

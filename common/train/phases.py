@@ -145,6 +145,7 @@ def _train_one(cfg, phase, prepare, start, job):
         if resumed:
             resume.check_same_people(folder, cfg, about)
             resume.check_same_images(folder, about)
+            resume.warn_of_other_steps(folder, cfg, about)
         elif start:
             resume.check_same_people(start.parent, cfg, about)
         if devices.rank == 0:

@@ -1,4 +1,6 @@
 """Whether a folder's run may go on, or be started from: on the same data, by the same configuration."""
+import sys
+
 from common import config, files, provenance, results
 from common.config.schema import optional
 from common.errors import InputError
@@ -6,7 +8,8 @@ from common.errors import InputError
 # What a training leaves in its folder at its start.
 CONFIG, ABOUT = 'config.yaml', 'run.json'
 # The keys that may change when a run is resumed.
-RESUMED_WITH = ('train.epochs', 'train.patience', 'train.saturates', 'train.drops', 'train.rates', 'test.batch_size')
+RESUMED_WITH = ('train.epochs', 'train.patience', 'train.saturates', 'train.drops', 'train.rates', 'train.batch_size',
+                'test.batch_size')
 
 
 def check_same_run(folder, cfg, data, goes_on):
@@ -50,6 +53,16 @@ def check_same_people(folder, cfg, about):
         if isinstance(earlier, dict) and before[split] == cfg.data[split] and earlier.get(split) != digest:
             raise InputError(f'{folder}: holds a run on another {about["data"]}, whose annotations of {before[split]} '
                              'were not those of now; use another --out')
+
+
+def warn_of_other_steps(folder, cfg, about):
+    """A warning where a run goes on in other batches or on other devices: not as if it had never been interrupted."""
+    batch_size, devices = config.load(folder / CONFIG).train.batch_size, files.read_object(folder / ABOUT).get('devices')
+    changes = [f'{name} {now} instead of {before}' for name, before, now in (
+        ('batches of', batch_size, cfg.train.batch_size), ('devices', devices, about['devices'])) if now != before]
+    if changes:
+        print(f'warning: {folder}: goes on with {" and ".join(changes)}; the network will not be that of an uninterrupted '
+              'run to the last bit', file=sys.stderr)
 
 
 def check_same_images(folder, about):

@@ -1,5 +1,6 @@
 """A training on the disk and on the screen: its history, its checkpoints, and what ends it early."""
 import json
+import time
 from functools import cached_property
 from pathlib import Path
 
@@ -70,7 +71,9 @@ class Run:
         """Set the rate, and the meter of the epoch, which stands where an interrupted one stopped."""
         self.trainer.set_learning_rate(self.schedule.rate)
         state, self._begun = self._begun, None
-        self.meter = Meter(f'{self._cfg.name} epoch {self.epoch}', self._loader.samples, state)
+        loss, title = self._cfg.loss, f'{self._cfg.name} epoch {self.epoch} of {self._cfg.train.epochs}'
+        weights = (loss.heatmap != 'none' and loss.heatmap_weight, loss.joint != 'none' and loss.joint_weight)
+        self.meter, self._began = Meter(title, self._loader.samples, weights, state), time.monotonic()
 
     def validate(self, function) -> dict:
         """The metrics after the epoch: function(network), which the first worker alone computes."""
@@ -87,7 +90,8 @@ class Run:
         return metrics
 
     def record(self, metrics):
-        """Write the epoch down: history, log, checkpoints, screen."""
+        """Write the epoch down: history, log, checkpoints, screen; its 'picture', if there is one, for TensorBoard alone."""
+        picture = metrics.pop('picture', None)
         self.meter.average(self._workers.total)
         line = {'epoch': self.epoch, 'rate': self.schedule.rate, **self.meter.means(),
                 'images_per_second': self.meter.speed, 'skipped': self.meter.state['skipped'], **metrics,
@@ -98,7 +102,7 @@ class Run:
                 checkpoint.save_parameters(self.net, self._folder / BEST)
             files.write_text(self._folder / LOG, ''.join(json.dumps(line) + '\n' for line in self.history))
             self._save_state(None)
-            self._board.add(line['epoch'], line)
+            self._board.add(line['epoch'], line, picture)
             tqdm.write(self._shown(line))
         if self.termination.signal:
             raise Terminated(self.termination.signal, f'{self.meter.title}, its end{self._saved()}')
@@ -119,7 +123,13 @@ class Run:
 
     def _shown(self, line):
         """An epoch's line of the log for the screen."""
-        return (f'{self._cfg.name} epoch {line["epoch"]}: rate {line["rate"]:g}, heat maps {line["heatmap_loss"]:.4f}, '
-                f'joints {line["joint_loss"]:.4f}, {line["images_per_second"]:.1f} images/s, score {line["score"]:.2f}'
-                + ' (best)' * line['best']
-                + f', {line["skipped"]} images skipped that cannot be decoded' * bool(line['skipped']))
+        parts = [f'rate {line["rate"]:g}', str(self.meter), f'{line["images_per_second"]:.1f} images/s']
+        if 'validation_loss' in line:
+            parts.append(f'validation loss {line["validation_loss"]:.4f}')
+        parts.append(f'{line.get("decided_by", "score")} {line["score"]:.2f}' + ' (best)' * line['best'])
+        if line['skipped']:
+            parts.append(f'{line["skipped"]} images skipped that cannot be decoded')
+        if not self.schedule.finished:
+            left = (time.monotonic() - self._began) * (self._cfg.train.epochs - self.schedule.epoch) / 60
+            parts.append(f'at most {left:.0f} min left')
+        return f'{self.meter.title}: {", ".join(parts)}'

@@ -40,7 +40,7 @@ def train_one_epoch(graph, run, loader, contexts):
     with tqdm(total=len(loader.order(epoch)), initial=meter.images, desc=meter.title, unit=' images', mininterval=1,
               dynamic_ncols=True, disable=loader.shard[0] > 0) as bar:
         try:
-            for batch in loader.batches(epoch, meter.steps):
+            for batch in loader.batches(epoch, meter.passed):
                 step = train_step(graph, run.trainer, batch, contexts, loader.shard[1]), batch
                 if pending:                   # read one step late, so that the device never waits for the host
                     meter.add(*pending)
