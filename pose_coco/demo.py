@@ -1,7 +1,7 @@
-"""Draw the pose that a network trained on COCO finds in a photograph, in every one of a folder, or in a video.
+"""Draw the poses that a network trained on COCO finds in photographs, in a video, or before a camera.
 
     python pose_coco/demo.py photo.jpg --cfg experiments/coco/table8/i1.yaml \\
-        --params output/coco/table8/i1/best.params --box 310,80,280,460 --out pose.png
+        --params output/coco/table8/i1/best.params --detect --out pose.png
 """
 import sys
 from functools import partial

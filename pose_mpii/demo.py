@@ -1,6 +1,6 @@
-"""Draw the pose that a trained network finds in a photograph, in every photograph of a folder, or in a video.
+"""Draw the poses that a trained network finds in photographs, in a video, or before a camera.
 
-    python pose_mpii/demo.py photo.jpg --box 310,80,280,460 --out pose.png
+    python pose_mpii/demo.py photo.jpg --detect --out pose.png
     python pose_mpii/demo.py --cfg experiments/mpii/table2/i1.yaml --params output/mpii/table2/i1/best.params ...
 
 The network is the released one (models/README.md) or another trained one.

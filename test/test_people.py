@@ -8,12 +8,15 @@ import pytest
 from test_detect import Fake
 
 from common import config
+from common.deploy.export import export
 from common.errors import InputError
 from common.nets import pose_net
 from common.predict import boxes, people, poses, visualise
 from common.weights import checkpoint
 from pose_coco import demo as coco_demo
 from pose_mpii import demo as program
+from pose_mpii import heatmaps as figure_2
+from pose_mpii import test as mpii_test
 from pose_mpii.skeleton import JOINTS
 
 TINY = ('--set', 'input.size=[64, 64]')
@@ -191,6 +194,41 @@ def test_a_joint_whose_bias_never_moved_was_never_trained(experiments, tmp_path,
     again = pose_net.create(cfg, [mx.cpu()])
     checkpoint.load_parameters(again, tmp_path / 'x.params', [mx.cpu()])
     assert np.flatnonzero(~again.trained_joints()).tolist() == [6, 7]
+
+
+@pytest.fixture(scope='module')
+def without_trunk(experiments, tmp_path_factory):
+    """An H1 network for 64 x 64 pixels that was trained without pelvis and thorax, as .params and as .onnx."""
+    folder = tmp_path_factory.mktemp('without_trunk')
+    cfg = config.load(experiments / 'h1.yaml', ['input.size=[64, 64]'])
+    net = pose_net.create(cfg, [mx.cpu()])
+    net.heads[0].final.bias.set_data(mx.nd.array(~np.isin(np.arange(len(JOINTS)), (6, 7))))
+    checkpoint.save_parameters(net, folder / 'x.params')
+    return folder / 'x.params', export(cfg, folder / 'x.params', folder / 'x', onnx=True)[-1]
+
+
+@pytest.mark.parametrize('form', [0, 1])
+def test_what_was_never_trained_is_marked_and_in_no_picture(shown, without_trunk, tiny_data, tmp_path, monkeypatch, form):
+    captions, labelled = [], visualise.labelled
+    monkeypatch.setattr(visualise, 'labelled', lambda *args: captions.extend(sum(args[1], [])) or labelled(*args))
+    data, params = tiny_data, without_trunk[form]
+    [person] = shown(data / 'images' / 'valid_000002.jpg', '--out', tmp_path / 'x.png', '--heatmaps',
+                     tmp_path / 'maps.png', params=params)
+    assert [joint['name'] for joint in person['joints'] if not joint['trained']] == ['pelvis', 'thorax']
+    assert captions == [name for name in JOINTS if name not in ('pelvis', 'thorax')] + ['', '']
+
+
+def test_the_tests_picture_and_figure_2_do_not_show_it_either(without_trunk, experiments, tiny_data, tmp_path, monkeypatch):
+    hidden, predictions = [], visualise.predictions
+    monkeypatch.setattr(visualise, 'predictions', lambda *args: hidden.extend(np.flatnonzero(~args[3])) or
+                        predictions(*args))
+    network = [str(experiments / 'h1.yaml'), str(without_trunk[0])]
+    mpii_test.main(['--cfg', network[0], '--params', network[1], *TINY, '--data', str(tiny_data), '--picture',
+                    str(tmp_path / 'x.jpg')])
+    assert hidden == [6, 7]
+    with pytest.raises(InputError, match='--joints: .*x.params was never trained to find the pelvis'):
+        figure_2.main(['--data', str(tiny_data), '--network', *network, '--joints', 'left knee,pelvis', '--out',
+                       str(tmp_path / 'y.png')])
 
 
 def test_the_demo_shows_gluoncvs_simple_pose(shown, root, photograph, tmp_path):

@@ -27,7 +27,7 @@ FASTER_RCNNS = sorted(name for name in get_model_list() if name.startswith('fast
 DEFAULT = 'faster_rcnn_fpn_resnet101_v1d_coco'
 SHORT = 800                                   # length of the shorter side for OWN
 # OpenCV's sees an image of this longer side with a margin around it; windows of a larger IoU count once.
-LONGER, MARGIN, STRIDE, DIFFERENT = 640, 64, 8, 0.4
+LONGER, MARGIN, STRIDE, DIFFERENT = 640, 64, 4, 0.4
 
 
 def load_detector(model, params, short, contexts, option='--params FILE') -> gluon.HybridBlock:

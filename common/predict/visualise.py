@@ -45,9 +45,13 @@ def draw_skeleton(image, joints, limbs, sides, shown=None, faint=None) -> np.nda
 
 
 def draw_person(image, joints, person, shown, faint=None) -> np.ndarray:
-    """`draw_skeleton` of a `skeleton.Skeleton`; where an optional joint is not shown, others are joined without it."""
-    detours = () if np.asarray(shown)[list(person.optional)].all() else person.detours
-    return draw_skeleton(image, joints, person.limbs + detours, person.sides, shown, faint)
+    """`draw_skeleton` of a `skeleton.Skeleton`, with the limbs of `limbs_of`."""
+    return draw_skeleton(image, joints, limbs_of(person, shown), person.sides, shown, faint)
+
+
+def limbs_of(person, shown) -> tuple:
+    """The limbs of a `skeleton.Skeleton`; where an optional joint is not among `shown` (K,), those without it, too."""
+    return person.limbs if np.asarray(shown)[list(person.optional)].all() else person.limbs + person.detours
 
 
 def draw_box(image, box, number):
@@ -140,7 +144,7 @@ def predictions(samples, joints, person, trained) -> np.ndarray:
     for sample, found in zip(samples[:PEOPLE], joints):
         matrix = crop_matrix(sample.box, size)
         image, truth, annotated = crop_sample(sample, size, matrix)
-        image = draw_skeleton(image, truth, person.limbs, 'T' * len(truth), annotated > 0)
+        image = draw_skeleton(image, truth, limbs_of(person, annotated), 'T' * len(truth), annotated > 0)
         pictures.append(draw_person(image, transform_points(matrix, found), person, trained))
     return sheet(pictures)
 
