@@ -169,6 +169,7 @@ def test_somebody_in_a_video_keeps_the_number():
     for _ in range(tracks.PATIENCE):
         tracks.numbers([])
     assert tracks.numbers([left]) == [3]
+    assert tracks.numbers([left + [60, 0, 0, 0]]) == [4]                        # too far away to be the same
 
 
 def test_a_network_that_is_not_sure_draws_nobody_and_says_so(shown, photograph, tmp_path, monkeypatch, capsys):

@@ -108,6 +108,16 @@ def test_ctrl_c_ends_a_camera_and_leaves_its_video(shown, tmp_path, monkeypatch)
     assert 3 <= len(list(video.read(tmp_path / 'out.mp4').frames)) <= 4
 
 
+def test_a_window_shows_a_camera_until_q_is_pressed(shown, tmp_path, monkeypatch, capsys):
+    pictures = []
+    monkeypatch.setenv('DISPLAY', ':0')
+    monkeypatch.setattr(cv2, 'imshow', lambda title, picture: pictures.append(picture))
+    monkeypatch.setattr(cv2, 'waitKey', lambda milliseconds: ord('q') if len(pictures) == 3 else -1)
+    monkeypatch.setattr(cv2, 'destroyAllWindows', lambda: None)
+    shown('--camera', write(tmp_path / 'stream.avi'))
+    assert len(pictures) == 3 and pictures[0].shape == (64, 96, 3) and '3 frames in ' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('options, told', [
     (('--camera', '/dev/video99', '--out', 'x.mp4'), '--camera /dev/video99: no camera or stream'),
     (('--camera', '0', '--out', 'x.png'), '--out x.png: videos are written as .mp4 or .avi'),

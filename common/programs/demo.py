@@ -98,7 +98,8 @@ def check_places(args, cfg, source):
             raise InputError(f'--heatmaps {args.heatmaps}: is for a single photograph')
         if cfg.network.head == 'regression':
             raise InputError(f'--heatmaps {args.heatmaps}: {cfg.name} is a regression network, which has none')
-    read, written = [*source.paths, args.boxes, args.cfg, args.params], [args.json, args.heatmaps]
+    read = [*source.paths, args.boxes, args.cfg, args.params, args.detector_params]
+    written = [args.json, args.heatmaps]
     if source.kind == 'photographs':
         pictures = [picture_name(out, path.name) for path in source.paths]
         files.make_folder(out.resolve().parent)
