@@ -7,12 +7,11 @@
 Coordinates in these files and in predictions are MATLAB's: the centre of the top left pixel is (1, 1).
 """
 import json
-from io import BytesIO
 from pathlib import Path
 from typing import Tuple
 
 import numpy as np
-from scipy.io import loadmat, savemat
+from scipy.io import savemat
 
 from common.errors import InputError
 from common.files import read_bytes, read_json, replacing, write_text
@@ -140,12 +139,11 @@ def _people_last(path, file, key, shape):
 def read_mat(path, **options) -> dict:
     """The variables of a .mat file (options as of scipy's `loadmat`); InputError where it cannot be read.
 
-    Of what MATLAB saves with -v6 and -v7, see `matlab.check`.
+    Of what MATLAB saves with -v6 and -v7, see `matlab.read`.
     """
     content = read_bytes(path)
     try:
-        matlab.check(content)
-        return loadmat(BytesIO(content), **options)
+        return matlab.read(content, **options)
     except Exception:                         # SciPy raises a dozen kinds of error for damaged and foreign files
         raise InputError(f'{path}: not a MATLAB file, or damaged, too large or of version 7.3 (use -v7)') from None
 

@@ -13,7 +13,6 @@ import hostile
 import mxnet as mx
 import numpy as np
 import pytest
-from scipy import sparse
 from scipy.io import loadmat, savemat
 
 from common import config
@@ -199,7 +198,7 @@ def test_a_state_whose_arrays_do_not_fit_the_network(state, arrays):
 # --- .mat ----------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize('compressed', [False, True])
-def test_what_scipy_writes_passes_the_check(tmp_path, compressed):
+def test_what_scipy_writes_is_read(tmp_path, compressed):
     values = {'numbers': np.arange(6.0).reshape(1, 2, 3), 'complex': np.array([[1 + 2j, 3]]), 'empty': np.zeros((0, 5)),
               'text': 'a text', 'unicode': 'äö\u20ac', 'none': '', 'texts': np.array(['a', 'bcd']),
               'struct': {'a': {'b': [1]}}, 'flag': True,
@@ -208,20 +207,6 @@ def test_what_scipy_writes_passes_the_check(tmp_path, compressed):
     savemat(tmp_path / 'x.mat', values, do_compression=compressed)
     ours, theirs = layout.read_mat(tmp_path / 'x.mat'), loadmat(tmp_path / 'x.mat')
     assert repr(ours) == repr(theirs) and set(values) < set(ours)
-
-
-def test_bombs_and_what_is_not_read_are_named(tmp_path):
-    path, nested = tmp_path / 'x.mat', np.array([[1.0]])
-    for _ in range(40):
-        nested = np.array([[nested, 0]], object)
-    for name, value in (('zeros', np.zeros(100 << 20, np.uint8)), ('nested', nested), ('sparse', sparse.eye(3).tocsc()),
-                        ('empty', np.empty((0, 0)))):
-        savemat(path, {name: value}, do_compression=True)
-        if name == 'zeros':                   # 100 MB, which may become doubles
-            assert path.stat().st_size < 200000
-        if name == 'empty':                   # and a file of MATLAB 4
-            savemat(path, {name: value}, format='4')
-        assert fails(layout.read_mat, path).startswith(f'{path}: not a MATLAB file')
 
 
 def element(kind, data):
@@ -239,35 +224,28 @@ def number(name):
     return matrix(6, (1, 1), name, element(9, struct.pack('<d', 5)))
 
 
-def struct_of(names, width, shape=(0, 0), name=b''):
-    return matrix(2, shape, name, element(5, struct.pack('<i', width)),
+def struct_of(names, width):
+    return matrix(2, (0, 0), b'', element(5, struct.pack('<i', width)),
                   element(1, b''.join(field.ljust(width, b'\0') for field in names)))
 
 
 LETTERS = [bytes([97 + i // 26, 97 + i % 26]) for i in range(256)]
-NAMED = {                                     # what is read, and what is not
-    'a long name': ([number(63 * b'a')], [number(65 * b'a')]),
-    'a name of megabytes': ([], [number(20 * 2 ** 20 * b'a')]),
-    'two variables': ([number(b'a'), number(b'b')], [number(b'a'), number(b'a')]),
-    'fields': ([struct_of([b'a', 63 * b'b'], 64, name=b'x')], [struct_of([b'a', b'b'], 65, name=b'x')]),
-    'fields of one name': ([struct_of([b'ab', b'ac'], 3, name=b'x')], [struct_of([b'ab', b'ab'], 3, name=b'x')]),
-    'fields without an end': ([], [struct_of(LETTERS, 2, name=b'x')]),
-    'many empty structs': ([matrix(1, (1, 20), b'x', 20 * struct_of(LETTERS, 3))],
-                           [matrix(1, (1, 20000), b'x', 20000 * struct_of(LETTERS, 3))]),
+HARMFUL = {
+    'gigabytes of empty structs': lambda: [matrix(1, (1, 20000), b'x', 20000 * struct_of(LETTERS, 3))],
+    'a variable without its values': lambda: [matrix(6, (2 ** 15, 2 ** 15), b'x')],
+    'more cells than numbers': lambda: [matrix(1, (2 ** 31 - 1, 2 ** 31 - 1), b'x')],
+    'an unknown type': lambda: [matrix(6, (1, 1), b'x', element(2 ** 31, bytes(8)))],
+    'one name twice': lambda: [number(b'a'), number(b'a')],
 }
 
 
-@pytest.mark.parametrize('kind', NAMED)
-def test_names_in_a_mat_are_bounded(tmp_path, kind):
-    path, (good, bad) = tmp_path / 'x.mat', NAMED[kind]
-    for variables in filter(None, (good, bad)):
-        packed = [zlib.compress(variable) for variable in variables]
-        path.write_bytes(124 * b'x' + b'\0\1IM' + b''.join(struct.pack('<2I', 15, len(p)) + p for p in packed))
-        assert path.stat().st_size < 200000
-        if variables is good:
-            assert len(layout.read_mat(path)) == 3 + len(good)
-        else:
-            assert fails(layout.read_mat, path).startswith(f'{path}: not a MATLAB file')
+@pytest.mark.parametrize('kind', HARMFUL)
+def test_a_mat_of_little_that_would_crash_or_fill_memory_is_named(tmp_path, kind):
+    path = tmp_path / 'x.mat'
+    packed = [zlib.compress(variable) for variable in HARMFUL[kind]()]
+    path.write_bytes(124 * b'x' + b'\0\1IM' + b''.join(struct.pack('<2I', 15, len(p)) + p for p in packed))
+    assert path.stat().st_size < 200000
+    assert fails(layout.read_mat, path).startswith(f'{path}: not a MATLAB file')
 
 
 # --- YAML ----------------------------------------------------------------------------------------------------------
