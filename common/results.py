@@ -10,7 +10,8 @@ from easydict import EasyDict
 
 from common import config, files
 from common.errors import InputError
-from common.guard.checks import check_record, is_list, is_number, is_object, is_text
+from common.guard.checks import is_list, is_object, is_text
+from common.guard.rules import check_record, is_number
 from common.provenance import ROOT
 
 EXPERIMENTS = ROOT / 'experiments'
@@ -31,7 +32,7 @@ def _is_configuration(value):
         is_good(value.get(section, {}).get(key)) for (section, key), is_good in _SHOWN.items())
 
 
-# What `provenance.of_test` writes into every one of them, as `checks.check_record` takes it, and whose boxes it was.
+# What `provenance.of_test` writes into every one of them, as `rules.check_record` takes it, and whose boxes it was.
 PROVENANCE = {
     'experiment': (is_text, 'its name'),
     'data': (is_text, 'the name of the data set'),
@@ -92,7 +93,7 @@ class Section:
     def require(self, always, validated):
         """InputError where a result lacks what a table shows, or it is of another kind.
 
-        always: what all have, as `checks.check_record` takes it; validated: what only those on a validation split need.
+        always: what all have, as `rules.check_record` takes it; validated: what only those on a validation split need.
         """
         for results in self._found.values():
             for result in results:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.files import read_json, write_text
-from common.guard.checks import check_record, check_records, is_name, is_number
+from common.guard.rules import check_record, check_records, is_name, is_number
 from pose_coco.skeleton import JOINTS
 
 PERSON = 1                                    # the category's id

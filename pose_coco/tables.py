@@ -5,7 +5,7 @@ from common.results import NOT_RUN, markdown, mean_and_spread
 from pose_coco import paper
 from pose_coco.ap import COLUMNS
 
-# What the table shows of a result, as `checks.check_record` takes it: of all, and of those on a validation split.
+# What the table shows of a result, as `rules.check_record` takes it: of all, and of those on a validation split.
 ALWAYS = {**{column: (is_number_or_null, 'a number or null') for column in COLUMNS}, **results.BOXES}
 VALIDATED = {'decodings': (lambda value: is_object(value, value, _are_scores), f'objects with {", ".join(COLUMNS)}')}
 

@@ -30,7 +30,7 @@ from common.data.crop import crop_matrix, transform_points
 from common.dataset import Source
 from common.errors import InputError
 from common.files import check_outputs, read_json, replacing, write_json
-from common.guard.checks import check_records, is_number
+from common.guard.rules import check_records, is_number
 from common.predict import visualise
 from common.programs.cli import run
 from common.results import markdown

@@ -5,7 +5,8 @@ from typing import Optional, Tuple
 
 from common import config, files, results
 from common.deploy import complexity
-from common.guard.checks import check_record, is_list, is_number, is_number_or_null, is_object, is_text
+from common.guard.checks import is_list, is_number_or_null, is_object, is_text
+from common.guard.rules import check_record, is_number
 from common.predict import visualise
 from common.predict.decode import HEATMAP_DECODINGS
 from common.programs import decodings
@@ -39,7 +40,7 @@ def _are_modes(value):
                    and is_object(line, HEATMAP_DECODINGS, _are_metrics))
 
 
-# What the tables show of a result, as `checks.check_record` takes it: of all, of those on a validation split, and of
+# What the tables show of a result, as `rules.check_record` takes it: of all, of those on a validation split, and of
 # the JSONs beside it.
 ALWAYS = {
     'PCKh@0.5': (is_number, 'a number'),

@@ -15,8 +15,7 @@ from common import files
 from common.config.schema import BEFORE, optional, problems, schema
 from common.errors import InputError
 from common.guard import yaml_text
-from common.guard.checks import is_name
-from common.guard.rules import Wrong, relative_path
+from common.guard.rules import Wrong, is_name, relative_path
 
 ROOT = Path(__file__).resolve().parents[2]
 SET, SKELETON, HEATMAP, START = 'data.set', 'data.skeleton', 'loss.heatmap', 'train.start_from'

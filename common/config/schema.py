@@ -14,7 +14,8 @@ class Key(NamedTuple):
 
 
 def _skeleton():
-    return Rule('a skeleton: the path of its file from this one, such as ../../pose_mpii/skeleton.yaml', skeleton.check)
+    return Rule('a skeleton: the path of its file from this one, such as ../../pose_mpii/skeleton.yaml', bool,
+                skeleton.check)
 
 
 def schema() -> dict:

@@ -37,28 +37,22 @@ class Loader:
     """Batches of crops of `samples`, a sequence of `data.crop.Sample` with the same number of joints.
 
     size: of the crops, (width, height).
-    shuffle: a new order every epoch. augment: an `Augmentation` or None.
+    augment: an `Augmentation`, to train: the crops vary, every epoch has an order of its own, and images that cannot be
+    decoded are skipped. None, to test: samples come as they are, in their order, and such an image is an InputError.
     seed: (seed, phase), with which the streams of random numbers begin (`runtime.stream`).
-    threads: by default one for each core this process may use.
-    strict: an image that cannot be decoded raises its InputError. Otherwise its slot holds another image of the batch,
-    without visible joints and marked as not `read`; a warning goes to stderr once for each file, `skipped` (path ->
-    message) remembers it, and only a batch without a single good image is an InputError. A file that cannot be read at
-    all is a StorageError in any case.
     shard: (rank, count) for one of several workers: its part of every epoch. The parts are disjoint and equally long,
     save that the last ones start over with the first samples where `count` does not divide their number.
+    threads: by default one for each core this process may use.
+
+    The slot of an image that is skipped holds another one of the batch, without visible joints and marked as not `read`;
+    a warning goes to stderr once for each file, `skipped` (path -> message) remembers it, and only a batch without a
+    single good image is an InputError. A file that cannot be read at all is a StorageError in any case.
     """
 
-    def __init__(self, samples, size, batch_size, shuffle=False, augment=None, seed=(0, 0), threads=None, strict=True,
-                 shard=(0, 1)):
-        self.samples = samples
-        self.size = tuple(size)
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.augment = augment
-        self.seed = seed
+    def __init__(self, samples, size, batch_size, augment=None, seed=(0, 0), shard=(0, 1), threads=None):
+        self.samples, self.size, self.batch_size = samples, tuple(size), batch_size
+        self.augment, self.seed, self.shard = augment, seed, shard
         self.threads = threads or available_cores()
-        self.strict = strict
-        self.shard = shard
         self.skipped = {}
 
     def __len__(self):
@@ -72,7 +66,7 @@ class Loader:
     def order(self, epoch) -> np.ndarray:
         """Indices of this worker's samples in the order of an epoch, int64."""
         count = len(self.samples)
-        order = stream(*self.seed, epoch).permutation(count) if self.shuffle else np.arange(count)
+        order = stream(*self.seed, epoch).permutation(count) if self.augment else np.arange(count)
         rank, workers = self.shard
         return np.resize(order, self._share() * workers)[rank::workers]
 
@@ -107,7 +101,7 @@ class Loader:
             except StorageError:              # not the photograph's fault: to go on without it would change the training
                 raise
             except InputError as error:
-                if self.strict:
+                if not self.augment:
                     raise
                 batch.read[slot] = False
                 failures.append((self.samples[index].image, str(error)))
@@ -121,8 +115,7 @@ class Loader:
         sample = self.samples[index]
         rng = stream(*self.seed, epoch, index)
         batch.keys[slot] = rng.random(dtype=np.float32)
-        view = random_view(self.augment, rng) if self.augment else ()
-        flip_pairs = self.augment.flip_pairs if self.augment else ()
+        view, flip_pairs = (random_view(self.augment, rng), self.augment.flip_pairs) if self.augment else ((), ())
         batch.matrices[slot] = matrix = crop_matrix(sample.box, self.size, *view)
         _, batch.joints[slot], batch.visible[slot] = crop_sample(sample, self.size, matrix, flip_pairs,
                                                                  out=batch.images[slot])
@@ -157,8 +150,7 @@ def training_loader(cfg, samples, phase=0, shard=(0, 1)) -> Loader:
     if not any(sample.visible.any() for sample in samples):
         raise InputError(f'data.train is {cfg.data.train}: nobody in it has an annotated joint')
     augment = Augmentation(cfg.augment.rotation, cfg.augment.scale, cfg.augment.flip, skeleton.of(cfg).flip_pairs)
-    return Loader(samples, cfg.input.size, cfg.train.batch_size, shuffle=True, augment=augment,
-                  seed=(cfg.train.seed, phase), strict=False, shard=shard)
+    return Loader(samples, cfg.input.size, cfg.train.batch_size, augment, (cfg.train.seed, phase), shard)
 
 
 def _with_image(samples):

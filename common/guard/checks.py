@@ -1,21 +1,7 @@
-"""Checks of what JSON files hold: kinds of values, and records field by field."""
+"""Kinds of values that results and states of runs hold, as JSON has them."""
 import math
-from pathlib import PurePosixPath
 
-from common.errors import InputError
-
-
-def is_name(value) -> bool:
-    """A relative path that stays below its folder, of at most 1000 characters."""
-    if not isinstance(value, str) or not value.isprintable() or len(value) > 1000:
-        return False
-    path = PurePosixPath(value)
-    return path.name != '' and not path.is_absolute() and '..' not in path.parts
-
-
-def is_number(value) -> bool:
-    """An int or a float, neither NaN nor infinite nor beyond any image."""
-    return type(value) in (int, float) and abs(value) < 1e9
+from common.guard.rules import is_number
 
 
 def is_number_or_null(value) -> bool:
@@ -45,25 +31,3 @@ def is_list(value, is_good=is_number, length=None) -> bool:
 def is_object(value, keys=(), is_good=is_number) -> bool:
     """A dict with a good value under each of the keys."""
     return isinstance(value, dict) and all(key in value and is_good(value[key]) for key in keys)
-
-
-def check_records(path, kind, records, fields, optional=()):
-    """`check_record` of each in a list; they are called by their `kind` and their index."""
-    for index, record in enumerate(records):
-        check_record(path, f'{kind} {index}', record, fields, optional)
-
-
-def check_record(path, name, record, fields, optional=()):
-    """InputError if a record of the file `path` lacks a field, or has a bad one.
-
-    fields: {field: (function that says whether a value is good, what is right)}; others pass unchecked. optional: those
-    that may be absent.
-    """
-    if not isinstance(record, dict):
-        raise InputError(f'{path}: {name} should be an object with {", ".join(f for f in fields if f not in optional)}')
-    for field, (is_good, right) in fields.items():
-        if field not in record:
-            if field not in optional:
-                raise InputError(f'{path}: {name} has no "{field}"')
-        elif not is_good(record[field]):
-            raise InputError(f'{path}: {name} has a bad "{field}": it should be {right}')

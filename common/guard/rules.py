@@ -1,7 +1,8 @@
-"""What values of a configuration may be: each rule says what is right, and checks it."""
+"""What values may be, in configurations and in the records of JSON files: each rule says what is right, and checks it."""
 import math
+from pathlib import PurePosixPath
 
-from common.guard.checks import is_name
+from common.errors import InputError
 
 
 class Wrong(ValueError):
@@ -11,74 +12,91 @@ class Wrong(ValueError):
 class Rule:
     """What a key may hold: `check(value)` returns the value to use or raises ValueError; `text` says what is right."""
 
-    def __init__(self, text, check):
-        self.text, self.check = text, check
+    def __init__(self, text, is_good, convert=lambda value: value):
+        self.text, self._is_good, self._convert = text, is_good, convert
+
+    def check(self, value):
+        value = self._convert(value)
+        if not self._is_good(value):
+            raise ValueError
+        return value
 
 
 def number(low, high=math.inf, above=False) -> Rule:
     """A finite number in [low, high], or (low, high] with `above`."""
-    def check(value):
-        value = float(value) if isinstance(value, str) else value      # YAML 1.1 reads 1e-3 as a string
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ValueError
-        if not low <= value <= high or (above and value == low):
-            raise ValueError
-        return float(value)
     bound = f'above {low:g}' if above else f'of at least {low:g}'
-    return Rule(f'a number {bound}' + ('' if high == math.inf else f' and at most {high:g}'), check)
+    return Rule(f'a number {bound}' + ('' if high == math.inf else f' and at most {high:g}'),
+                lambda value: type(value) is float and math.isfinite(value) and low <= value <= high
+                and not (above and value == low),
+                lambda value: value if isinstance(value, bool) else float(value))        # YAML 1.1 reads 1e-3 as a text
 
 
 def integer(low, high=math.inf) -> Rule:
     """A whole number in [low, high]."""
-    def check(value):
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError
-        return value
-    return Rule(f'a whole number of at least {low}' + ('' if high == math.inf else f' and at most {high}'), check)
+    return Rule(f'a whole number of at least {low}' + ('' if high == math.inf else f' and at most {high}'),
+                lambda value: type(value) is int and low <= value <= high)
 
 
 def one_of(*choices) -> Rule:
     """One of the strings given."""
-    def check(value):
-        if value not in choices:
-            raise ValueError
-        return value
-    return Rule('one of ' + ', '.join(choices), check)
+    return Rule('one of ' + ', '.join(choices), lambda value: value in choices)
 
 
 def boolean() -> Rule:
     """true or false."""
-    def check(value):
-        if not isinstance(value, bool):
-            raise ValueError
-        return value
-    return Rule('true or false', check)
+    return Rule('true or false', lambda value: isinstance(value, bool))
 
 
 def text(may_be_empty=False) -> Rule:
     """A string."""
-    def check(value):
-        value = '' if value is None and may_be_empty else value        # as '--set key=' and 'key:' mean it
-        if not isinstance(value, str) or not value.isprintable() or not (value or may_be_empty):
-            raise ValueError
-        return value
-    return Rule('a text' + (', or empty' if may_be_empty else ''), check)
+    return Rule('a text' + (', or empty' if may_be_empty else ''),
+                lambda value: isinstance(value, str) and value.isprintable() and (value != '' or may_be_empty),
+                lambda value: '' if value is None else value)          # as '--set key=' and 'key:' mean it
 
 
 def relative_path() -> Rule:
     """What becomes a path below a folder."""
-    def check(value):
-        if not is_name(value):
-            raise ValueError
-        return value
-    return Rule('a name such as mpii/table2/i1', check)
+    return Rule('a name such as mpii/table2/i1', is_name)
 
 
 def list_of(rule, length=None, at_least=0) -> Rule:
     """A list whose members follow `rule`."""
-    def check(value):
-        if not isinstance(value, (list, tuple)) or len(value) < at_least or length not in (None, len(value)):
-            raise ValueError
-        return [rule.check(member) for member in value]
     many = f'{length} members' if length else f'{at_least} or more members' if at_least else 'any number of members'
-    return Rule(f'a list of {many}, each {rule.text}', check)
+    return Rule(f'a list of {many}, each {rule.text}',
+                lambda value: isinstance(value, list) and len(value) >= at_least and length in (None, len(value)),
+                lambda value: [rule.check(member) for member in value] if isinstance(value, (list, tuple)) else value)
+
+
+def is_name(value) -> bool:
+    """A relative path that stays below its folder, of at most 1000 characters."""
+    if not isinstance(value, str) or not value.isprintable() or len(value) > 1000:
+        return False
+    path = PurePosixPath(value)
+    return path.name != '' and not path.is_absolute() and '..' not in path.parts
+
+
+def is_number(value) -> bool:
+    """An int or a float, neither NaN nor infinite nor beyond any image."""
+    return type(value) in (int, float) and abs(value) < 1e9
+
+
+def check_records(path, kind, records, fields, optional=()):
+    """`check_record` of each in a list; they are called by their `kind` and their index."""
+    for index, record in enumerate(records):
+        check_record(path, f'{kind} {index}', record, fields, optional)
+
+
+def check_record(path, name, record, fields, optional=()):
+    """InputError if a record of the file `path` lacks a field, or has a bad one.
+
+    fields: {field: (function that says whether a value is good, what is right)}; others pass unchecked. optional: those
+    that may be absent.
+    """
+    if not isinstance(record, dict):
+        raise InputError(f'{path}: {name} should be an object with {", ".join(f for f in fields if f not in optional)}')
+    for field, (is_good, right) in fields.items():
+        if field not in record:
+            if field not in optional:
+                raise InputError(f'{path}: {name} has no "{field}"')
+        elif not is_good(record[field]):
+            raise InputError(f'{path}: {name} has a bad "{field}": it should be {right}')

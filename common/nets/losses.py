@@ -9,7 +9,7 @@ depend on how the batch is spread over devices.
 from typing import Optional
 
 import numpy as np
-from mxnet import autograd, gluon, nd
+from mxnet import autograd, gluon
 
 from common import grid, heatmaps
 from common.guard import rules
@@ -159,22 +159,3 @@ class LossGraph(gluon.HybridBlock):
     def backward(self, outputs):
         """Compute the gradients of what was made of this graph's outputs under `autograd.record`, of each device."""
         autograd.backward(outputs)
-
-
-class MeanLoss:
-    """The mean of a configuration's losses over batches that are only looked at, as for validation."""
-
-    def __init__(self, cfg, stride):
-        self._loss, self._sum, self._count = PoseLoss(cfg, stride), 0.0, 0
-
-    def add(self, batch, outputs):
-        """Add a `data.loader.Batch`; outputs: the network's of each device's part of its images."""
-        start = 0
-        for maps, joints in outputs:
-            end, context = start + len(joints[0]), joints[0].context
-            true = (nd.array(array[start:end], ctx=context) for array in (batch.joints, batch.visible, batch.keys))
-            self._sum += sum(part.sum().asscalar().item() for part in self._loss(maps, joints, *true))
-            self._count, start = self._count + end - start, end
-
-    def __float__(self):
-        return self._sum / max(1, self._count)

@@ -5,13 +5,33 @@ process has built: stem_layers1_conv0_weight, stage0_layers3_conv0_weight, head0
 """
 import mxnet as mx
 import numpy as np
-from mxnet import gluon
+from mxnet import gluon, init
 from mxnet.gluon import nn
 
 from common import grid
 from common.nets.backbone import Stem, Trunk, resnet
-from common.nets.heads import HeatmapHead, RegressionHead
 from common.nets.integral import Integral
+from common.nets.regression import RegressionNet
+from common.nets.trained import moved
+
+
+class HeatmapHead(gluon.HybridBlock):
+    """N_H (section 3): features (B, C, h, w) -> heat maps (B, K, h * 2^n, w * 2^n).
+
+    n deconvolutions (256 channels, 4x4, stride 2), each with batch normalisation and ReLU, then a 1x1 convolution.
+    """
+
+    def __init__(self, joints, deconvolutions, freeze_bn=False, **kwargs):
+        super().__init__(**kwargs)
+        with self.name_scope():
+            self.deconvolutions = nn.HybridSequential(prefix='')
+            for _ in range(deconvolutions):
+                self.deconvolutions.add(nn.Conv2DTranspose(256, 4, 2, 1, use_bias=False),
+                                        nn.BatchNorm(use_global_stats=freeze_bn), nn.Activation('relu'))
+            self.final = nn.Conv2D(joints, 1, weight_initializer=init.Normal(0.001), prefix='final_')
+
+    def hybrid_forward(self, F, x):
+        return self.final(self.deconvolutions(x))
 
 
 class HeatmapNet(gluon.HybridBlock):
@@ -45,40 +65,6 @@ class HeatmapNet(gluon.HybridBlock):
         return moved(self.heads[-1].final.bias)
 
 
-class RegressionNet(gluon.HybridBlock):
-    """R1 (section 4): images uint8 (B, H, W, 3) -> no heat maps, and joints (B, K, 2) in input pixels.
-
-    Returns two lists as `HeatmapNet` does, the first of them empty.
-    """
-
-    stride = None
-
-    def __init__(self, backbone, joints, size, freeze_bn=False, **kwargs):
-        super().__init__(**kwargs)
-        self.stem = Stem(resnet(backbone, 'stem_', freeze_bn))
-        self.trunk = Trunk(resnet(backbone, 'stage0_', freeze_bn))
-        self.head = RegressionHead(joints, size, prefix='head_')
-
-    def hybrid_forward(self, F, images):
-        return [], [self.head(self.trunk(self.stem(images)))]
-
-    def trained_joints(self) -> np.ndarray:
-        """`moved` of the joints (K,)."""
-        return moved(self.head.final.bias, coordinates=2)
-
-
-def moved(bias, coordinates=1) -> np.ndarray:
-    """Which joints (K,) a network was ever trained to find: those whose bias in the last layer is not 0.
-
-    Every training starts there from 0, and a joint without annotations has no gradient: its bias stays exactly 0,
-    whatever the loss, and in half precision, too. Of a network where all are 0 nothing is known; all count then.
-
-    bias: the parameter, of K times so many coordinates.
-    """
-    joints = (bias.list_data()[0].asnumpy().reshape(-1, coordinates) != 0).any(axis=1)
-    return joints if joints.any() else np.ones_like(joints)
-
-
 def build(cfg) -> gluon.HybridBlock:
     """The network of a configuration, without parameters, ready to hybridize."""
     network, freeze_bn, joints = cfg.network, cfg.train.freeze_bn, len(cfg.data.skeleton['joints'])
@@ -91,7 +77,7 @@ def build(cfg) -> gluon.HybridBlock:
 def create(cfg, contexts) -> gluon.HybridBlock:
     """The network of a configuration with random parameters, on the devices, hybridized with static memory."""
     net = build(cfg)
-    net.initialize(mx.init.Xavier(rnd_type='gaussian', factor_type='in', magnitude=2), ctx=contexts)
+    net.initialize(init.Xavier(rnd_type='gaussian', factor_type='in', magnitude=2), ctx=contexts)
     net.hybridize(static_alloc=True, static_shape=True)
     # Shapes become known without a run, which would leave weights in a layout of oneDNN's that no kvstore takes.
     net.infer_shape(blank(cfg, contexts[0]))

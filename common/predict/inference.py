@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Callable, Optional, Tuple
 
 import numpy as np
+from mxnet import nd
 from tqdm import tqdm
 
 from common import runtime, skeleton
@@ -88,12 +89,31 @@ def pictured(cfg, heatmaps) -> np.ndarray:
     return losses.kinds()[cfg.loss.heatmap].pictured(cfg, heatmaps)
 
 
+class MeanLoss:
+    """The mean of a configuration's losses over batches that are only looked at, as for validation."""
+
+    def __init__(self, cfg, stride):
+        self._loss, self._sum, self._count = losses.PoseLoss(cfg, stride), 0.0, 0
+
+    def add(self, batch, outputs):
+        """Add a `data.loader.Batch`; outputs: the network's of each device's part of its images."""
+        start = 0
+        for maps, joints in outputs:
+            end, context = start + len(joints[0]), joints[0].context
+            true = (nd.array(array[start:end], ctx=context) for array in (batch.joints, batch.visible, batch.keys))
+            self._sum += sum(part.sum().asscalar().item() for part in self._loss(maps, joints, *true))
+            self._count, start = self._count + end - start, end
+
+    def __float__(self):
+        return self._sum / max(1, self._count)
+
+
 def predict(cfg, net, loader, contexts, title, scored=False, loss=None) -> Tuple[dict, Optional[np.ndarray]]:
     """Joints of every sample by every decoding, and scores.
 
     Returns {decoding: (N, K, 2)} in 0-based pixels of the source images, in the order of the samples, and scores
     (N, K), if `scored`: `joint_scores`, 1 for a regression network; None otherwise, for they take their time. loss: a
-    `nets.losses.MeanLoss` to add everything to.
+    `MeanLoss` to add everything to.
     """
     methods = decodings(cfg)
     joints = {method: [] for method in methods}

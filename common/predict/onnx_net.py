@@ -29,7 +29,7 @@ def identity(cfg) -> dict:
 
 
 def metadata(cfg, trained) -> dict:
-    """The same as an .onnx file holds it, {key: text}, with the joints (K,) that were `trained` (`pose_net.moved`)."""
+    """The same as an .onnx file holds it, {key: text}, with the joints (K,) that were `trained` (`nets.trained.moved`)."""
     return {'experiment': cfg.name, 'network': json.dumps(identity(cfg)), 'trained': json.dumps(trained.tolist())}
 
 
@@ -64,7 +64,7 @@ class OnnxNet:
         return heatmaps, outputs[len(heatmaps):]
 
     def trained_joints(self) -> np.ndarray:
-        """Which joints (K,) the network was ever trained to find (`pose_net.moved`)."""
+        """Which joints (K,) the network was ever trained to find (`nets.trained.moved`)."""
         return self._trained
 
     def _run(self, images):

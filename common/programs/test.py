@@ -6,7 +6,6 @@ from typing import NamedTuple, Optional, Tuple
 import numpy as np
 
 from common import files, provenance, results, runtime, skeleton
-from common.data import annotations
 from common.data.loader import ordered_loader
 from common.dataset import Source
 from common.errors import InputError
@@ -45,7 +44,7 @@ def test(dataset, cfg, params, source, contexts, outputs=Outputs()):
     people = dataset.people(source, cfg.input.size)
     if people.truth is None and (outputs.json or not (outputs.save or outputs.picture)):
         raise InputError(f'--split {source.split}: has no ground truth to score; --save writes the predictions')
-    digest = annotations.digest(people.samples)
+    digest = provenance.digest(people.samples)
     if any(sample.visible.any() for sample in people.samples):               # a detector's boxes are no annotations
         warn_of_other_people(params, source, digest)
     net = inference.load_network(cfg, params, contexts)

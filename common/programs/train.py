@@ -5,8 +5,8 @@ from common import files, runtime, skeleton
 from common.data.loader import Loader, training_loader
 from common.dataset import Source
 from common.errors import InputError
-from common.nets.losses import MeanLoss
 from common.predict import visualise
+from common.predict.inference import MeanLoss
 from common.programs import options
 from common.programs.test import Outputs, predict_and_score, test
 from common.train import phases

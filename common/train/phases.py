@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from common import config, files, provenance, results, runtime
-from common.data import annotations
 from common.errors import InputError
 from common.nets import pose_net
 from common.train import resume, trainer
@@ -138,8 +137,8 @@ def _train_one(cfg, phase, prepare, start, job):
         runtime.seed_everything(cfg.train.seed)
         gc.collect()                          # the last phase's network is in reference cycles, and its memory large
         loader, validate, people = prepare(cfg, phase)
-        annotations.check_apart(cfg.data, **people)
-        about['annotations'] = {split: annotations.digest(samples) for split, samples in people.items()}
+        provenance.check_apart(cfg.data, **people)
+        about['annotations'] = {split: provenance.digest(samples) for split, samples in people.items()}
         about['images'] = len(loader.samples)
         resumed = (folder / STATE).exists()
         if resumed:

@@ -43,7 +43,7 @@ def main(argv=None):
     with tempfile.TemporaryDirectory() as folder:
         samples = make_samples(Path(folder))
         for threads in args.threads:
-            loader = Loader(samples * 64, SIZE, args.batch_size, shuffle=True, augment=MPII, threads=threads)
+            loader = Loader(samples * 64, SIZE, args.batch_size, augment=MPII, threads=threads)
             images, wall, cpu = measure_loader(loader, args.seconds)
             print(f'loader, {threads} threads: {images / wall:.0f} images/s, {images / cpu:.0f} per core', flush=True)
         for name, seconds in measure_parts(samples).items():

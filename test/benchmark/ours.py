@@ -88,7 +88,7 @@ def load(task):
     folder.mkdir()
     samples = make_samples(folder)
     samples = (samples * (1 + task.batch // len(samples)))[:task.batch]
-    loader = Loader(samples, (task.size, task.size), 8, shuffle=True, augment=MPII, threads=1)
+    loader = Loader(samples, (task.size, task.size), 8, augment=MPII, threads=1)
     epochs = count()
     return lambda: [batch.images for batch in loader.batches(next(epochs))]
 
