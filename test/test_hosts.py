@@ -65,7 +65,7 @@ def test_the_supervisor_ends_what_nobody_is_heard_of(how):
 LIMITED = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from common.train.termination import time_limit
+from common.train.workers import time_limit
 with time_limit(float(sys.argv[2]), 'too long'):
     time.sleep(1)
 time.sleep(1)                                 # beyond the limit, but not within it any more

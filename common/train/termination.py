@@ -1,10 +1,7 @@
 """Ending a run in good order when a scheduler (SIGTERM) or the user (Ctrl-C) asks for it."""
-import os
 import signal
-import sys
 import threading
-from contextlib import contextmanager
-from typing import Any, Iterator
+from typing import Any
 
 from common.errors import Terminated
 
@@ -41,19 +38,3 @@ class Termination:
             return None
         finally:
             self._at_once = False
-
-
-@contextmanager
-def time_limit(seconds, message) -> Iterator[None]:
-    """End the process with a message when what is done here takes longer: for what MXNet would wait for without end."""
-    def end():
-        print(f'error: {message}', file=sys.stderr, flush=True)
-        os._exit(2)                           # the main thread hears no signal while it is in MXNet
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()

@@ -1,11 +1,14 @@
 """What several devices, and several processes on a distributed kvstore, have to agree on besides gradients."""
 import os
+import sys
+import threading
+from contextlib import contextmanager
 from itertools import count
+from typing import Iterator
 
 import mxnet as mx
 
 from common import runtime
-from common.train.termination import time_limit
 from common.weights import checkpoint
 
 JOIN = 'POSE_JOIN_SECONDS'                    # in the environment: what scripts/train_dist.py has as --join
@@ -25,6 +28,22 @@ def share_parameters(trainer, store):
             trainer._init_kvstore()
             trainer._init_params()
             mx.nd.waitall()
+
+
+@contextmanager
+def time_limit(seconds, message) -> Iterator[None]:
+    """End the process with a message when what is done here takes longer: for what MXNet would wait for without end."""
+    def end():
+        print(f'error: {message}', file=sys.stderr, flush=True)
+        os._exit(2)                           # the main thread hears no signal while it is in MXNet
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class SumOverWorkers:
