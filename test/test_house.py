@@ -40,3 +40,12 @@ def test_every_module_has_its_floor():
 def test_common_imports_no_data_set():
     for path in (ROOT / 'common').rglob('*.py'):
         assert not [module for module in imports(path) if module.split('.')[0] in ('pose_mpii', 'pose_coco')], path
+
+
+def test_no_function_has_eight_parameters():
+    for path in (path for folder in ('common', 'pose_mpii', 'pose_coco', 'scripts') for path in (ROOT / folder).rglob('*.py')):
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            if isinstance(node, ast.FunctionDef):
+                given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
+                names = [each.arg for each in given if each and each.arg not in ('self', 'cls')]
+                assert len(names) < 8, f'{path.relative_to(ROOT)}:{node.lineno} {node.name} has {len(names)}'
