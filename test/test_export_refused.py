@@ -105,11 +105,9 @@ def foreign(path, **options):
 
 def test_files_that_are_no_exports(i1, exported, tmp_path):
     whole, path = (exported / 'i1.onnx').read_bytes(), tmp_path / 'x.onnx'
-    cases = [(whole[:-1000], 'not an ONNX model'), (b'', 'not an export of a network'), (b'x' * 1000, 'not an ONNX model'),
-             ((exported / 'i1.params').read_bytes(), 'not an ONNX model')]
-    for content, message in cases:
+    for content in (whole[:-1000], b'', b'x' * 1000, (exported / 'i1.params').read_bytes()):
         path.write_bytes(content)
-        with pytest.raises(InputError, match=f'x.onnx: {message}'):
+        with pytest.raises(InputError, match='x.onnx: not an (ONNX model|export of a network)'):
             inference.load_network(i1, path, CPU)
     foreign(path)
     with pytest.raises(InputError, match='x.onnx: not an export of a network'):
