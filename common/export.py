@@ -4,13 +4,13 @@
         --out DIR --onnx --int8 --images data/mpii/images
 
 Writes DIR/<name>-symbol.json and DIR/<name>-0000.params, which `mxnet.gluon.SymbolBlock.imports` reads in any language
-of MXNet; with --onnx DIR/<name>.onnx; with --int8 DIR/<name>-int8.onnx, in 8-bit integers, whose ranges are those met
-in up to 200 photographs of --images; with --float16 DIR/<name>-float16.params, of half the size, and DIR/<name>.yaml,
-which programs of this project take as --params and --cfg. <name> is the last part of the experiment's: i1.
+of MXNet: images -> heat maps and the network's own joints of all stages; with --onnx DIR/<name>.onnx; with --int8
+DIR/<name>-int8.onnx, in 8-bit integers, whose ranges are those met in up to 200 photographs of --images; with --float16
+DIR/<name>-float16.params, of half the size, and DIR/<name>.yaml, which programs of this project take as --params and
+--cfg. <name> is that of the .params file; for a training's best.params the last part of the experiment's: i1.
 
-Both .onnx take `images`, uint8 (N, H, W, 3) in RGB, any N, and give `heatmaps` (N, K, H/s, W/s) and `joints` (N, K, 2)
-in input pixels; several stages are numbered from 1 (`joints1`); R1 has no heat maps. Programs of this project take
-them as --params.
+Both .onnx answer as the demo does (common/deploy/README.md). Programs of this project take them as --params, and need no
+--cfg then.
 """
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from common.errors import InputError
 from common.predict import onnx_net
 from common.programs import options
 from common.programs.cli import run
+from common.train.run import BEST
 
 
 def main(argv=None):
@@ -42,7 +43,7 @@ def main(argv=None):
         onnx_graph.require()
     if args.int8:
         onnx_net.require()
-    base = Path(args.out) / Path(cfg.name).name
+    base = Path(args.out) / (Path(cfg.name).name if Path(args.params).name == BEST else Path(args.params).stem)
     names = ['-symbol.json', '-0000.params', *['.onnx'] * args.onnx, *['-int8.onnx'] * args.int8,
              *['-float16.params', '.yaml'] * args.float16]
     files.check_outputs([f'{base}{name}' for name in names], [args.cfg, args.params])

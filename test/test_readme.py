@@ -7,8 +7,12 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from common import export
+from pose_mpii import demo
+from pose_mpii.dataset import MPII
 from pose_mpii.skeleton import JOINTS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,6 +65,27 @@ def test_its_python_finds_the_joints_of_a_photograph(readme, tiny_data):
     lines = run.stdout.splitlines()
     assert [line.partition(':')[0] for line in lines] == list(JOINTS)
     assert all(re.fullmatch(r'[a-z ]+: x -?\d+\.\d, y -?\d+\.\d, score [01]\.\d\d', line) for line in lines)
+
+
+def test_its_deployed_network_finds_what_the_demo_does(readme, tiny_data, tmp_path):
+    code = re.search(r'^## Deploy\n.*?```python\n(.*?)^```', readme, re.M | re.S).group(1)
+    assert len([line for line in code.splitlines() if line]) <= 15
+    photograph, (x, y, w, h) = tiny_data / 'images' / 'valid_000002.jpg', (10, 4, 60, 80)
+    export.main(['--cfg', str(MPII.released.with_suffix('.yaml')), '--params', str(MPII.released), '--onnx',
+                 '--out', str(tmp_path / 'exported')])
+    for given, here in (("'photo.jpg'", repr(str(photograph))), ('310, 80, 280, 460', f'{x}, {y}, {w}, {h}')):
+        assert code.count(given) == 1
+        code = code.replace(given, here)
+    run = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    demo.main(['--params', str(tmp_path / 'exported/i1_resnet18.onnx'), str(photograph), '--out',
+               str(tmp_path / 'pose.png'), '--json', str(tmp_path / 'pose.json'),
+               '--box', f'{x - w / 8},{y - h / 8},{1.25 * w},{1.25 * h}'])
+    joints = json.loads((tmp_path / 'pose.json').read_text())[0]['joints']
+    lines = re.findall(r'^(.*) \[ *(\S+) +(\S+) *\] (\S+)$', run.stdout, re.M)
+    assert [name for name, *_ in lines] == [joint['name'] for joint in joints] == list(JOINTS)
+    np.testing.assert_allclose(np.float64([numbers for _, *numbers in lines]),
+                               [[joint['x'], joint['y'], joint['score']] for joint in joints], atol=0.06)
 
 
 def test_its_models_have_the_scores_of_their_cards(readme):

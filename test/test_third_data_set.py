@@ -11,7 +11,6 @@ from runs import assert_same_run
 from common import config, export, files, skeleton
 from common.data.crop import Sample, fit
 from common.dataset import Dataset, People
-from common.predict.onnx_net import OnnxNet
 from common.programs import decodings, demo, test, train
 from pose_mpii.layout import read_split
 
@@ -114,7 +113,8 @@ def test_it_is_tested_and_drawn(data, experiments, trained, tmp_path, capsys):
     assert '| beta |' in capsys.readouterr().out
 
 
-def test_it_is_exported(experiments, trained, tmp_path):
+def test_it_is_exported(data, trained, tmp_path, capsys):
     cfg, params = config.load(trained['i1'] / 'config.yaml'), trained['i1'] / 'best.params'
     export.main(['--cfg', cfg.path, '--params', str(params), '--out', str(tmp_path), '--onnx'])
-    assert OnnxNet(tmp_path / 'i1.onnx', cfg).stride == 8
+    test.main(LSP, ['--params', str(tmp_path / 'i1.onnx'), '--data', str(data)])
+    assert 'lsp/table2/i1 by integral' in capsys.readouterr().out

@@ -1,5 +1,5 @@
 """Experiments as YAML: every key explained once (`schema`), files over shared bases (`reader`)."""
-from common.config.reader import differences, is_named, load, resolve, save, sections
+from common.config.reader import differences, is_named, load, resolve, save, sections, text
 from common.config.schema import BEFORE
 
-__all__ = ['BEFORE', 'differences', 'is_named', 'load', 'resolve', 'save', 'sections']
+__all__ = ['BEFORE', 'differences', 'is_named', 'load', 'resolve', 'save', 'sections', 'text']

@@ -21,17 +21,18 @@ ROOT = Path(__file__).resolve().parents[2]
 SET, SKELETON, HEATMAP, START = 'data.set', 'data.skeleton', 'loss.heatmap', 'train.start_from'
 
 
-def load(path, overrides=()) -> EasyDict:
+def load(path, overrides=(), content=None) -> EasyDict:
     """The experiment in `path` as an EasyDict of every key in `schema`, plus `name`, `path` and `start`.
 
     overrides: strings 'section.key=value', the value in YAML, or 'NAME:section.key=value' for the experiment of that name
-    alone ('i1' is enough for 'mpii/table2/i1'). The name is what `save` wrote or else the path below
+    alone ('i1' is enough for 'mpii/table2/i1'). content: the experiment's YAML, as `text` has it, where it stands in a
+    file of another kind; it may refer to no other files. The name is what `save` wrote or else the path below
     `experiments`, without its suffix ('mpii/table2/i1'). `start` is the file of the experiment that `train.start_from`
-    names from the folder of the file in which it stands, '' where there is none. InputError names the file or option and the key, and says
-    what would be right.
+    names from the folder of the file in which it stands, '' where there is none. InputError names the file or option
+    and the key, and says what would be right.
     """
     path = Path(os.path.realpath(path))
-    name, values = resolve(path, overrides)
+    name, values = resolve(path, overrides, content)
     cfg = EasyDict(name=name, path=str(path), start=_start(path, *values[START]), **{section: {} for section in schema()})
     for key, (value, _) in values.items():
         section, _, own = key.partition('.')
@@ -41,10 +42,13 @@ def load(path, overrides=()) -> EasyDict:
     return cfg
 
 
-def resolve(path, overrides=()) -> Tuple[str, dict]:
-    """The name of the experiment in `path`, and {'section.key': (checked value, file or option it stands in)}."""
+def resolve(path, overrides=(), content=None) -> Tuple[str, dict]:
+    """The name of the experiment in `path`, and {'section.key': (checked value, file or option it stands in)}.
+
+    content: as of `load`.
+    """
     path = Path(os.path.realpath(path))
-    values = _read(path, (), {})
+    values = _read(path, (), {}) if content is None else _alone(path, content)
     name = _check('name', *values.pop('name', (_name(path), path)), relative_path())
     for override in overrides:
         key, equals, value = override.partition('=')
@@ -78,7 +82,12 @@ def is_named(name, whose) -> bool:
 
 def save(cfg, path):
     """Write the resolved configuration, one that `load` reads again (but what it starts from lies elsewhere)."""
-    files.write_text(path, yaml.safe_dump({'name': cfg.name, **sections(cfg)}, sort_keys=False))
+    files.write_text(path, text(cfg))
+
+
+def text(cfg) -> str:
+    """The resolved configuration as YAML."""
+    return yaml.safe_dump({'name': cfg.name, **sections(cfg)}, sort_keys=False)
 
 
 def sections(cfg) -> dict:
@@ -122,20 +131,38 @@ def _read(path, seen, known):
         raise InputError(f'{path}: is its own base')
     if path in known:
         return known[path]
-    tree = yaml_text.read(path)
-    tree = {} if tree is None else tree
-    if not isinstance(tree, dict):
-        raise InputError(f'{path}: expected sections ({", ".join(schema())})')
+    tree = _tree(path, yaml_text.read(path))
     bases = tree.pop('base', [])
     values = {}
     for base in bases if isinstance(bases, list) else [bases]:
         if not isinstance(base, str) or not base.isprintable():
             raise InputError(f'{path}: base is {yaml_text.shown(base)}; expected a file, or a list of files')
         values.update(_read(Path(os.path.realpath(path.parent / base)), seen + (path,), known))
+    if seen:                                  # a base's name is not ours
+        tree.pop('name', None)
+    known[path] = {**values, **_values(path, tree)}
+    return known[path]
+
+
+def _alone(path, content):
+    """As `_read`, of an experiment that stands in another file than a YAML of its own, and may not name any."""
+    values = _values(path, _tree(path, yaml_text.parse(content, path)))
+    if isinstance(values.get(SKELETON, ({},))[0], str):
+        raise InputError(f'{path}: {SKELETON} names a file; expected the skeleton itself')
+    return values
+
+
+def _tree(path, tree):
+    """The sections of a file's YAML; InputError where it is something else."""
+    if not isinstance(tree, (dict, type(None))):
+        raise InputError(f'{path}: expected sections ({", ".join(schema())})')
+    return tree or {}
+
+
+def _values(path, tree):
+    """{'section.key': (value, file it stands in)} of the sections of one file, and its 'name' where it has one."""
     name = tree.pop('name', None)
-    if name is not None and not seen:         # a base's name is not ours
-        values['name'] = name, str(path)
-    known_sections = schema()
+    values, known_sections = {} if name is None else {'name': (name, str(path))}, schema()
     for section, keys in tree.items():
         if section in known_sections and not isinstance(keys, dict):
             raise InputError(f'{path}: {section} is a section; expected keys in it '
@@ -144,7 +171,6 @@ def _read(path, seen, known):
             section = yaml_text.plain(section)
             raise InputError(f'{path}: unknown key {section}{_nearest(section, known_sections)}')
         values.update({f'{section}.{yaml_text.plain(key)}': (value, str(path)) for key, value in keys.items()})
-    known[path] = values
     return values
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
-from common import config, files
+from common import config, files, grid
 from common.deploy import onnx_graph
+from common.deploy.answer import Answer
 from common.errors import InputError
 from common.nets import pose_net
 from common.predict import onnx_net
@@ -20,15 +21,8 @@ def export(cfg, params, base, onnx=False, photographs=None, float16=False) -> li
     """
     net = pose_net.create(cfg, [mx.cpu()])
     checkpoint.load_parameters(net, params, [mx.cpu()])
-    heatmaps, regressed = net(mx.sym.var('data', dtype='uint8'))
-    symbol = mx.sym.Group(heatmaps + regressed)
-    arrays = {parameter.name: parameter.data() for parameter in checkpoint.parameters(net).values()}
-    written = _write_mxnet(base, symbol, arrays) + (_write_float16(base, cfg, net) if float16 else [])
-    if onnx or photographs:
-        width, height = cfg.input.size
-        model = onnx_graph.build(symbol, {name: array.asnumpy() for name, array in arrays.items()},
-                                 (1, height, width, 3), onnx_net.output_names(cfg),
-                                 onnx_net.metadata(cfg, net.trained_joints()))
+    written = _write_mxnet(base, net) + (_write_float16(base, cfg, net) if float16 else [])
+    model = _onnx_model(cfg, net) if onnx or photographs else None
     if onnx:
         written.append(Path(f'{base}.onnx'))
         with files.replacing(written[-1]) as temporary:
@@ -40,13 +34,29 @@ def export(cfg, params, base, onnx=False, photographs=None, float16=False) -> li
     return written
 
 
-def _write_mxnet(base, symbol, arrays):
-    """What `HybridBlock.export` writes, safely (`files.replacing`)."""
+def _onnx_model(cfg, net):
+    """The network and all that is done with its outputs (`answer.Answer`); heat maps of any size, multiples of 32."""
+    answer = Answer(cfg, net)
+    symbol = mx.sym.Group(answer(mx.sym.var('data', dtype='uint8')))
+    arrays = {parameter.name: parameter.data().asnumpy() for parameter in checkpoint.parameters(net).values()}
+    arrays[answer.order.name] = answer.order.value.asnumpy()
+    size, outputs, metadata = cfg.input.size[::-1], onnx_net.outputs(cfg), onnx_net.metadata(cfg, net.trained_joints())
+    if cfg.network.head == 'heatmap':
+        size, stride = ('H', 'W'), grid.stride(cfg.network.deconvolutions)
+        outputs['heatmaps'][2:] = (f'{side}/{stride}' for side in size)
+    return onnx_graph.build(symbol, arrays, outputs, size, metadata)
+
+
+def _write_mxnet(base, net):
+    """What `HybridBlock.export` writes, safely (`files.replacing`): heat maps and the network's own joints."""
+    heatmaps, joints = net(mx.sym.var('data', dtype='uint8'))
+    symbol = mx.sym.Group(heatmaps + joints)
     graph, values = Path(f'{base}-symbol.json'), Path(f'{base}-0000.params')
     files.write_text(graph, symbol.tojson())
     kinds = {name: kind for kind, names in (('arg', symbol.list_arguments()), ('aux', symbol.list_auxiliary_states()))
              for name in names}
-    checkpoint.write_arrays(values, {f'{kinds[name]}:{name}': array for name, array in arrays.items()})
+    checkpoint.write_arrays(values, {f'{kinds[parameter.name]}:{parameter.name}': parameter.data()
+                                     for parameter in checkpoint.parameters(net).values()})
     return [graph, values]
 
 

@@ -56,7 +56,8 @@ def in_float(graph) -> list:
     """The names of the nodes that stay in float32: layers that make heat maps, and all that follows the last layer."""
     outputs = {output.name for output in graph.output}
     last = max(index for index, node in enumerate(graph.node) if node.op_type == 'Conv')
-    return [node.name for index, node in enumerate(graph.node) if index > last or node.output[0] in outputs]
+    return [node.name for index, node in enumerate(graph.node)
+            if index > last or node.output[0] in outputs or '_final_' in node.name]
 
 
 def spread(members, most) -> list:

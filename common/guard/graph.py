@@ -12,24 +12,35 @@ try:
 except ImportError:
     onnx = None
 
-# Of `deploy/onnx_graph.py`, and the two that `deploy/quantize.py` adds.
+# Of `deploy/onnx_operators.py`, and the two that `deploy/quantize.py` adds.
 OPERATORS = frozenset(
-    'Add Cast Concat Conv DepthToSpace Div Exp Flatten Gemm GlobalAveragePool MatMul MaxPool Mul Neg ReduceMax '
-    'ReduceSum Relu Reshape Split Sub Transpose Unsqueeze QuantizeLinear DequantizeLinear'.split())
+    'Abs Add ArgMax AveragePool Cast Concat Conv CumSum DepthToSpace Div Exp Flatten Gather Gemm GlobalAveragePool '
+    'LessOrEqual MatMul MaxPool Mul Neg ReduceMax ReduceSum Relu Reshape Sign Slice Split Sub Transpose Unsqueeze '
+    'QuantizeLinear DequantizeLinear'.split())
 PLAIN = frozenset('name doc_string type i ints f floats s strings'.split())    # of an attribute: no tensor, no graph
 MOST_VALUES = 1 << 26                         # of a tensor, for one image
 SHAPE_BYTES = 1024                            # of a constant that may be a shape; larger ones are weights
 
 
-def check(path, content):
-    """InputError unless `content`, the bytes of the file `path`, is a graph that `common.export` could have written.
+def metadata(path, content) -> dict:
+    """The metadata {key: text} in `content`, the bytes of the file `path`; InputError if it is no ONNX model."""
+    return {entry.key: entry.value for entry in _model(path, content).metadata_props}
 
-    Its operators, and the sizes of its tensors for one image, are checked; not how long its layers take.
-    """
+
+def _model(path, content):
     try:
-        model = onnx.ModelProto.FromString(content)
+        return onnx.ModelProto.FromString(content)
     except Exception:                         # protobuf's own kind
         raise InputError(f'{path}: not an ONNX model') from None
+
+
+def check(path, content, size):
+    """InputError unless `content`, the bytes of the file `path`, is a graph that `common.export` could have written.
+
+    Its operators, and the sizes of its tensors for one image of `size` (width, height), are checked; not how long its
+    layers take.
+    """
+    model = _model(path, content)
     graph = model.graph
     for node in graph.node:
         if node.domain or node.op_type not in OPERATORS or not all(map(_plain, node.attribute)):
@@ -39,7 +50,7 @@ def check(path, content):
         raise InputError(f'{path}: refers to other files; export it again, as one')
     if model.functions or graph.sparse_initializer:
         raise InputError(f'{path}: not an export of a network (python -m common.export writes them)')
-    if not all(0 < size <= MOST_VALUES for size in _sizes(path, model)):
+    if not all(0 < values <= MOST_VALUES for values in _sizes(path, model, size)):
         raise InputError(f'{path}: not an export of a network: it has tensors without a size, or of more than '
                          f'{MOST_VALUES} values')
 
@@ -48,8 +59,8 @@ def _plain(attribute):
     return {field.name for field, _ in attribute.ListFields()} <= PLAIN
 
 
-def _sizes(path, model):
-    """The numbers of values of all tensors for one image, as they follow from the graph; 0 where they do not.
+def _sizes(path, model, size):
+    """The numbers of values of all tensors for one image of a size, as they follow from the graph; 0 where they do not.
 
     The model is changed.
     """
@@ -58,8 +69,9 @@ def _sizes(path, model):
     for output in graph.output:
         output.type.tensor_type.ClearField('shape')
     for image in graph.input:
-        for dimension in image.type.tensor_type.shape.dim[:1]:
-            dimension.dim_value = 1
+        for dimension, value in zip(image.type.tensor_type.shape.dim, (1, *size[::-1])):
+            if not dimension.dim_value:       # it is left open
+                dimension.dim_value = value
     for tensor in graph.initializer:
         if len(tensor.raw_data) > SHAPE_BYTES:
             tensor.ClearField('raw_data')     # which takes seconds to pass on, and shapes do not depend on

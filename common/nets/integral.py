@@ -26,23 +26,30 @@ class Integral(gluon.HybridBlock):
         self._stride, self._beta, self._window, self._debiased = stride, beta, window, debiased
 
     def hybrid_forward(self, F, heatmaps):
-        logits = heatmaps * self._beta
-        highest = F.BlockGrad(F.max(logits, axis=(2, 3), keepdims=True))       # softmax does not depend on a shift
-        mass = F.exp(F.broadcast_sub(logits, highest))
-        if self._debiased:
-            background = F.exp(-F.relu(highest))                               # of a cell of height 0
-            mass = F.relu(F.broadcast_sub(mass, background)) + TINY
+        mass = self.mass(F, heatmaps)
         if self._window:
-            mass = F.broadcast_mul(mass, self._near_maximum(F, F.max(mass, axis=3)).expand_dims(3))
-            mass = F.broadcast_mul(mass, self._near_maximum(F, F.max(mass, axis=2)).expand_dims(2))
+            for axis in (3, 2):               # a window of rows, then of columns
+                profile = F.max(mass, axis=axis)
+                mass = F.broadcast_mul(mass, near(F, profile, F.argmax(profile, axis=2, keepdims=True),
+                                                  self._window).expand_dims(axis))
         columns, rows = F.sum(mass, axis=2), F.sum(mass, axis=3)               # (B, K, W), (B, K, H)
         total = F.sum(columns, axis=2)                                         # (B, K)
         x = F.dot(columns, F.contrib.arange_like(columns, axis=2)) / total
         y = F.dot(rows, F.contrib.arange_like(rows, axis=2)) / total
         return grid.to_pixels(F.stack(x, y, axis=2), self._stride)
 
-    def _near_maximum(self, F, profile):
-        """1 within the window around the largest value along the last axis, 0 elsewhere: (B, K, n) -> (B, K, n)."""
-        centre = F.argmax(profile, axis=2, keepdims=True)
-        positions = F.contrib.arange_like(profile, axis=2).reshape((1, 1, -1))
-        return F.abs(F.broadcast_sub(positions, centre)) <= self._window
+    def mass(self, F, heatmaps):
+        """The normalised map (Eq. 5) but for its sum, (B, K, H, W), all cells: the highest cell has the mass 1."""
+        logits = heatmaps * self._beta
+        highest = F.BlockGrad(F.max(logits, axis=(2, 3), keepdims=True))       # softmax does not depend on a shift
+        mass = F.exp(F.broadcast_sub(logits, highest))
+        if self._debiased:
+            background = F.exp(-F.relu(highest))                               # of a cell of height 0
+            mass = F.relu(F.broadcast_sub(mass, background)) + TINY
+        return mass
+
+
+def near(F, profile, centre, window):
+    """1 within `window` of `centre` (B, K, 1) along the last axis, 0 elsewhere, in the shape (B, K, n) of `profile`."""
+    positions = F.contrib.arange_like(profile, axis=2).reshape((1, 1, -1))
+    return F.abs(F.broadcast_sub(positions, centre)) <= window

@@ -1,5 +1,5 @@
 """Heat maps and joints of one batch -> joints in input pixels and their scores; the flip test. NumPy only."""
-from typing import Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -8,6 +8,14 @@ from common.data.crop import mirrored_order
 from common.heatmaps import argmax
 
 HEATMAP_DECODINGS = ('argmax', 'quarter', 'integral', 'local')
+
+
+class Found(NamedTuple):
+    """What is found in B crops by the configured decoding."""
+
+    joints: np.ndarray                        # (B, K, 2) in input pixels
+    scores: np.ndarray                        # (B, K) in 0..1, `heatmaps.confidence`; 1 for a regression network
+    heatmaps: Optional[np.ndarray]            # (B, K, H, W), None for a regression network
 
 
 def quarter(heatmaps) -> np.ndarray:

@@ -1,17 +1,18 @@
 """A trained network, and what it finds: joints of every decoding in source-image coordinates."""
 from functools import partial
-from pathlib import Path
 from typing import Callable, Optional, Tuple
 
 import numpy as np
 from mxnet import nd
 from tqdm import tqdm
 
+from common import heatmaps as reading
 from common import runtime, skeleton
 from common.data.crop import invert, transform_points
 from common.nets import losses, pose_net
 from common.predict import decode
-from common.predict.onnx_net import OnnxNet
+from common.predict.decode import Found
+from common.predict.onnx_net import OnnxNet, is_export
 from common.weights import checkpoint
 
 
@@ -20,10 +21,10 @@ def load_network(cfg, params, contexts) -> Callable:
 
     On the CPU, oneDNN then takes a convolution and the normalisation, sum and ReLU after it as one operator with fixed
     parameters: a fifth faster, and equal but for rounding. An .onnx file is the network itself, as `common.export`
-    wrote it (`onnx_net.OnnxNet`).
+    wrote it, with its flip test and decoding (`onnx_net.OnnxNet`).
     """
-    if Path(params).suffix == '.onnx':
-        return OnnxNet(params, cfg)
+    if is_export(params):
+        return OnnxNet(params, cfg, contexts[0])
     net = pose_net.create(cfg, contexts)
     checkpoint.load_parameters(net, params, contexts)
     if contexts[0].device_type == 'cpu':
@@ -31,8 +32,10 @@ def load_network(cfg, params, contexts) -> Callable:
     return net
 
 
-def decodings(cfg) -> Tuple[str, ...]:
-    """The decodings a configuration's network allows."""
+def decodings(cfg, net=None) -> Tuple[str, ...]:
+    """The decodings a configuration's network allows; an export has its own alone."""
+    if isinstance(net, OnnxNet):
+        return (cfg.test.decode,)
     return ('regression',) if cfg.network.head == 'regression' else decode.HEATMAP_DECODINGS
 
 
@@ -53,8 +56,12 @@ def forward(net, images, contexts, stage=0, watch=None) -> Tuple[Optional[np.nda
 def infer(cfg, net, images, contexts, watch=None) -> Tuple[Optional[np.ndarray], np.ndarray]:
     """`forward` as the configuration's `test.stage` and `test.flip` want it; `watch` is for the images as they are.
 
-    The flip test (section 6.1) averages heat maps and joints with those of the mirrored images, mirrored back.
+    The flip test (section 6.1) averages heat maps and joints with those of the mirrored images, mirrored back. The
+    joints of an export are decoded.
     """
+    if isinstance(net, OnnxNet):
+        found = net.find(images)
+        return found.heatmaps, found.joints
     plain = forward(net, images, contexts, cfg.test.stage, watch)
     if not cfg.test.flip:
         return plain
@@ -63,13 +70,29 @@ def infer(cfg, net, images, contexts, watch=None) -> Tuple[Optional[np.ndarray],
     return tuple(None if a is None else (a + b) / 2 for a, b in zip(plain, mirrored))
 
 
+def find(cfg, net, images, contexts) -> Found:
+    """What the configuration says of images uint8 (B, H, W, 3), by its flip test, stage and decoding."""
+    if isinstance(net, OnnxNet):
+        return net.find(images)
+    heatmaps, joints = infer(cfg, net, images, contexts)
+    if heatmaps is None:
+        return Found(joints, np.ones(joints.shape[:2]), None)
+    scores = reading.confidence(heatmaps, cfg.network.beta, cfg.test.window, cfg.network.debiased)
+    return Found(_decode(cfg, net, heatmaps, joints, cfg.test.decode), scores, heatmaps)
+
+
+def _decode(cfg, net, heatmaps, joints, method):
+    if isinstance(net, OnnxNet):
+        return joints
+    return decode.decode(heatmaps, joints, method, net.stride, cfg.network.beta, cfg.test.window)
+
+
 def locate(cfg, net, heatmaps, joints, method, matrices) -> np.ndarray:
     """What `infer` returned, by one decoding, as joints (B, K, 2) in 0-based pixels of the source images.
 
     matrices: (B, 2, 3), source to input pixels.
     """
-    found = decode.decode(heatmaps, joints, method, net.stride, cfg.network.beta, cfg.test.window)
-    return to_source(found, matrices)
+    return to_source(_decode(cfg, net, heatmaps, joints, method), matrices)
 
 
 def to_source(joints, matrices) -> np.ndarray:
@@ -115,7 +138,7 @@ def predict(cfg, net, loader, contexts, title, scored=False, loss=None) -> Tuple
     (N, K), if `scored`: `joint_scores`, 1 for a regression network; None otherwise, for they take their time. loss: a
     `MeanLoss` to add everything to.
     """
-    methods = decodings(cfg)
+    methods = decodings(cfg, net)
     joints = {method: [] for method in methods}
     scores = []
     with tqdm(total=len(loader.samples), desc=title, unit=' images', mininterval=1, leave=False,

@@ -1,18 +1,29 @@
-"""An exported network, run by onnxruntime in the place of MXNet's."""
+"""Exported networks: what their files say of themselves, and running them by onnxruntime in the place of MXNet's."""
 import json
+from ctypes.util import find_library
+from pathlib import Path
 
 import mxnet as mx
 import numpy as np
 
 from common import config, files, grid, runtime
 from common.errors import InputError
-from common.guard import graph
+from common.guard import graph, yaml_text
 from common.guard.checks import is_list
+from common.predict.boxes import PADDING
+from common.predict.decode import Found
 
 try:
     import onnxruntime
 except ImportError:
     onnxruntime = None
+
+CUDA = 'CUDAExecutionProvider'
+
+
+def is_export(params) -> bool:
+    """Whether the file that --params names is an exported network."""
+    return params is not None and Path(params).suffix == '.onnx'
 
 
 def require():
@@ -21,51 +32,131 @@ def require():
         raise InputError('ONNX needs the packages onnx and onnxruntime: sh scripts/setup.sh export')
 
 
-def identity(cfg) -> dict:
-    """What an exported network of a configuration computes, and so what its user's has to agree in: {key: value}."""
-    keys = ('backbone', 'head', 'deconvolutions', 'stages', 'beta', 'debiased')
-    return {'joints': len(cfg.data.skeleton['joints']), 'input.size': list(cfg.input.size),
-            **{f'network.{key}': cfg.network[key] for key in keys}}
-
+# --- what a file says ----------------------------------------------------------------------------------------------
 
 def metadata(cfg, trained) -> dict:
-    """The same as an .onnx file holds it, {key: text}, with the joints (K,) that were `trained` (`nets.trained.moved`)."""
-    return {'experiment': cfg.name, 'network': json.dumps(identity(cfg)), 'trained': json.dumps(trained.tolist())}
+    """What an .onnx file says of itself, {key: text}: its configuration, and what a user of the file needs.
+
+    trained: which joints (K,) were, `nets.trained.moved`.
+    """
+    return {'configuration': config.text(cfg), 'skeleton': json.dumps(dict(cfg.data.skeleton)),
+            'trained': json.dumps(trained.tolist()), 'input_size': json.dumps(list(cfg.input.size)),
+            'box_padding': str(PADDING), 'decoding': cfg.test.decode, 'flip_test': json.dumps(cfg.test.flip)}
 
 
-def output_names(cfg) -> list:
-    """The outputs' names: heatmaps and joints, followed by the number of the stage where there are several."""
-    stages = cfg.network.stages
-    numbers = range(1, stages + 1) if stages > 1 else ['']
-    kinds = ('joints',) if cfg.network.head == 'regression' else ('heatmaps', 'joints')
-    return [f'{kind}{number}' for kind in kinds for number in numbers]
+def configuration(path, overrides=()):
+    """The configuration in an .onnx file, with overrides (`config.load`); InputError where it has none."""
+    require()
+    written = graph.metadata(path, files.read_bytes(path)).get('configuration')
+    if written is None or len(written) > yaml_text.MOST_BYTES:
+        raise InputError(f'{path}: not an export of a network (python -m common.export writes them; one of an earlier '
+                         'version has to be exported again)')
+    return config.load(path, overrides, written)
+
+
+def outputs(cfg) -> dict:
+    """The outputs of an export and their shapes, {name: [numbers, or names of what is open]}, in their order."""
+    joints, (width, height) = len(cfg.data.skeleton['joints']), cfg.input.size
+    found = {'joints': ['N', joints, 2], 'scores': ['N', joints]}
+    if cfg.network.head != 'regression':
+        stride = grid.stride(cfg.network.deconvolutions)
+        found['heatmaps'] = ['N', joints, height // stride, width // stride]
+    return found
+
+
+def _check(path, cfg):
+    """InputError unless a file holds what the configuration asks for."""
+    theirs = _fixed(configuration(path))
+    for key, value in _fixed(cfg).items():
+        if theirs.get(key) != value:
+            raise InputError(f'{path}: exported with {key} {theirs.get(key)!r:.80}, not {value!r:.80}, as the '
+                             'configuration has it; export it again, or leave --cfg out')
+
+
+def _trained(path, text, joints):
+    """Which of so many joints a file says that the network was trained to find, (K,) bool."""
+    try:
+        trained = json.loads(text or '')
+    except (ValueError, RecursionError):
+        trained = None
+    if not is_list(trained, lambda value: isinstance(value, bool), joints):
+        raise InputError(f'{path}: its "trained" is no list of {joints} times true or false; export it again')
+    return np.array(trained)
+
+
+def _fixed(cfg):
+    """What a user of an export cannot change: {key: value}."""
+    network = ('backbone', 'head', 'deconvolutions', 'stages', 'beta', 'debiased')
+    found = {'joints': list(cfg.data.skeleton['joints']), **{f'network.{key}': cfg.network[key] for key in network},
+             **{f'test.{key}': cfg.test[key] for key in ('decode', 'window', 'stage', 'flip')}}
+    return {**found, 'input.size': list(cfg.input.size)} if cfg.network.head == 'regression' else found
+
+
+# --- running it ----------------------------------------------------------------------------------------------------
+
+def contexts(gpus=None, cpus=None) -> list:
+    """The device from the command line, as `runtime.contexts`, but one: a GPU is onnxruntime's, not MXNet's.
+
+    Without either option it is the first GPU where onnxruntime has CUDA, and there is a driver. InputError where --gpus
+    asks for one, and onnxruntime was built without CUDA.
+    """
+    require()
+    present = CUDA in onnxruntime.get_available_providers()
+    if cpus is not None or gpus is None and not (present and find_library('cuda')):
+        return runtime.contexts(cpus=1 if cpus is None else cpus)[:1]
+    if not present:
+        raise InputError(f'--gpus {gpus}: this onnxruntime has no CUDA (.venv/bin/pip install onnxruntime-gpu brings '
+                         'it); use --cpus 1')
+    number = '0' if gpus is None else gpus
+    if not number.isdecimal():
+        raise InputError(f'--gpus {gpus}: an export runs on one GPU; expected its number, such as 0')
+    return [mx.gpu(int(number))]
 
 
 class OnnxNet:
-    """An .onnx file of `common.export`, called as the network is: images uint8 (B, H, W, 3) -> two lists of NDArrays.
+    """An .onnx file of `common.export`, which finds joints by itself: `find`.
 
-    These hold a member a stage (none, of heat maps, for a regression network), see `nets/pose_net.py`. It runs on the
-    CPU, with as many threads as MXNet. InputError if the file is not such an export (`guard/graph.py`), or of another
-    network than the configuration's, and where onnxruntime or onnx is not installed.
+    On the CPU it has as many threads as MXNet. InputError if the file is not such an export (`guard/graph.py`), or of
+    another network or decoding than the configuration's, and where onnxruntime or onnx is not installed.
     """
 
-    def __init__(self, path, cfg):
+    def __init__(self, path, cfg, context=mx.cpu()):
         require()
-        self.stride = None if cfg.network.head == 'regression' else grid.stride(cfg.network.deconvolutions)
-        self._path, self._names = path, output_names(cfg)
-        self._session = _session(path)
-        _check(path, self._session, cfg)
-        self._trained = _trained(path, self._session, len(cfg.data.skeleton['joints']))
+        self._path, self._names = path, list(outputs(cfg))
+        content = files.read_bytes(path)
+        graph.check(path, content, cfg.input.size)
+        _check(path, cfg)
+        self._trained = _trained(path, graph.metadata(path, content).get('trained'), len(cfg.data.skeleton['joints']))
+        self._session = self._open(content, context)
         self._try(cfg)
 
-    def __call__(self, images):
-        outputs = [mx.nd.array(output) for output in self._run(images.asnumpy())]
-        heatmaps = [output for name, output in zip(self._names, outputs) if name.startswith('heatmaps')]
-        return heatmaps, outputs[len(heatmaps):]
+    def find(self, images) -> Found:
+        """Joints, scores and heat maps of images uint8 (B, H, W, 3)."""
+        found = dict(zip(self._names, self._run(images)))
+        return Found(found['joints'], found['scores'], found.get('heatmaps'))
 
     def trained_joints(self) -> np.ndarray:
         """Which joints (K,) the network was ever trained to find (`nets.trained.moved`)."""
         return self._trained
+
+    def _open(self, content, context):
+        """onnxruntime's session of a file's content."""
+        onnxruntime.set_default_logger_severity(4)                             # a bad file is reported once, by us
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = runtime.threads()
+        options.add_session_config_entry('session.load_model_format', 'ONNX')  # onnxruntime has one of its own
+        wanted = [(CUDA, {'device_id': context.device_id})] * (context.device_type == 'gpu')
+        try:                                  # its fallback prints, and tries the same once more
+            session = onnxruntime.InferenceSession(content, options, providers=[*wanted, 'CPUExecutionProvider'],
+                                                   enable_fallback=0)
+        except Exception as error:
+            what = f'--gpus {context.device_id}: onnxruntime cannot use it' if wanted else \
+                f'{self._path}: not an ONNX model that onnxruntime can run'
+            raise InputError(f'{what} ({_line(error)})') from None
+        if wanted and CUDA not in session.get_providers():
+            raise InputError(f'--gpus {context.device_id}: onnxruntime cannot use it (is there a driver, and do CUDA '
+                             'and cuDNN fit onnxruntime-gpu?); use --cpus 1')
+        return session
 
     def _run(self, images):
         try:
@@ -75,51 +166,14 @@ class OnnxNet:
 
     def _try(self, cfg):
         """InputError unless the outputs have the shapes that they should have."""
-        (width, height), joints = cfg.input.size, len(cfg.data.skeleton['joints'])
-        for name, output in zip(self._names, self._run(np.zeros((1, height, width, 3), np.uint8))):
-            s = self.stride
-            expected = (1, joints, height // s, width // s) if name.startswith('heatmaps') else (1, joints, 2)
-            if output.shape != expected or output.dtype != np.float32:
-                raise InputError(f'{self._path}: {name} has shape {output.shape}, expected {expected}; export it again')
-
-
-def _session(path):
-    """onnxruntime's session of a file."""
-    onnxruntime.set_default_logger_severity(4)                                 # a bad file is reported once, by us
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = runtime.threads()
-    options.add_session_config_entry('session.load_model_format', 'ONNX')      # onnxruntime has one of its own
-    content = files.read_bytes(path)
-    graph.check(path, content)
-    try:                                      # its fallback prints, and tries the same once more
-        return onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'], enable_fallback=0)
-    except Exception as error:
-        raise InputError(f'{path}: not an ONNX model that onnxruntime can run ({_line(error)})') from None
+        width, height = cfg.input.size
+        for (name, shape), found in zip(outputs(cfg).items(), self._run(np.zeros((1, height, width, 3), np.uint8))):
+            if found.shape != (1, *shape[1:]) or found.dtype != np.float32:
+                raise InputError(f'{self._path}: {name} has shape {found.shape}, expected {(1, *shape[1:])}; export it '
+                                 'again')
 
 
 def _line(error):
     """The first line of a foreign error's message, not too long."""
     line = (str(error).splitlines() or [''])[0]
     return f'{line[:77]}...' if len(line) > 80 else line
-
-
-def _check(path, session, cfg):
-    """InputError unless a file's metadata are those of the configuration."""
-    try:
-        theirs = dict(json.loads(session.get_modelmeta().custom_metadata_map['network']))
-    except (KeyError, ValueError, TypeError, RecursionError):
-        raise InputError(f'{path}: not an export of a network (python -m common.export writes them)') from None
-    for key, value in identity(cfg).items():
-        if theirs.get(key, config.BEFORE.get(key)) != value:
-            raise InputError(f'{path}: exported with {key} {theirs.get(key)!r:.80}; {cfg.path} has {value!r}')
-
-
-def _trained(path, session, joints):
-    """What a file's metadata say of its `joints`, (K,) bool; an older file says nothing, and all count."""
-    try:
-        trained = json.loads(session.get_modelmeta().custom_metadata_map.get('trained', json.dumps([True] * joints)))
-    except (ValueError, RecursionError):
-        trained = None
-    if not is_list(trained, lambda value: isinstance(value, bool), joints):
-        raise InputError(f'{path}: its "trained" is no list of {joints} times true or false; export it again')
-    return np.array(trained)

@@ -5,7 +5,7 @@ from typing import Any, Iterator, NamedTuple, Optional
 import cv2
 import numpy as np
 
-from common import grid, heatmaps
+from common import grid
 from common.data.crop import crop_matrix, invert
 from common.errors import InputError
 from common.predict import boxes, inference
@@ -76,17 +76,12 @@ def whole(image) -> boxes.Boxes:
 def _infer(cfg, net, crops, contexts):
     """The heat maps, joints and scores of each of a few (label, image, box); InputError naming one without numbers."""
     images = np.stack([cut(image, box, cfg.input.size) for _, image, box in crops])
-    maps, direct = inference.infer(cfg, net, images, contexts)
-    matrices = [crop_matrix(box, cfg.input.size) for _, _, box in crops]
-    joints = inference.locate(cfg, net, maps, direct, cfg.test.decode, matrices)
-    if maps is None:
-        maps, scores = [None] * len(crops), np.ones(joints.shape[:2])
-    else:
-        scores = heatmaps.confidence(maps, cfg.network.beta, cfg.test.window, cfg.network.debiased)
-    for (label, _, _), points, sure in zip(crops, joints, scores):
+    found = inference.find(cfg, net, images, contexts)
+    joints = inference.to_source(found.joints, [crop_matrix(box, cfg.input.size) for _, _, box in crops])
+    for (label, _, _), points, sure in zip(crops, joints, found.scores):
         if not (np.isfinite(points).all() and np.isfinite(sure).all()):
             raise InputError(f'{label}: what the network finds there is not a number; its parameters are of no use')
-    return zip(maps, joints, scores)
+    return zip([None] * len(crops) if found.heatmaps is None else found.heatmaps, joints, found.scores)
 
 
 def cut(image, box, size) -> np.ndarray:

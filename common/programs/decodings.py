@@ -21,6 +21,7 @@ from common.dataset import Source
 from common.errors import InputError
 from common.predict import decode, inference
 from common.predict.decode import HEATMAP_DECODINGS
+from common.predict.onnx_net import is_export
 from common.programs import options
 from common.results import markdown, mean_and_spread
 
@@ -124,10 +125,12 @@ def peaks_table(lines) -> str:
 def main(dataset, argv=None):
     parser = options.parser(__doc__)
     options.add_network(parser)
-    parser.add_argument('--params', required=True, metavar='FILE', help='its .params, or an exported .onnx')
+    parser.add_argument('--params', required=True, metavar='FILE', help='its .params')
     options.add_source(parser, dataset)
     parser.add_argument('--json', metavar='FILE', help='write the scores')
     args = parser.parse_args(argv)
+    if is_export(args.params):
+        raise InputError(f'{args.params}: an export has one decoding; give the .params that it was made of')
     source = Source(args.data, args.split, dataset.source_options(args))
     files.check_outputs([args.json], [args.cfg, args.params, *dataset.files(source)])
     cfg = options.configuration(args, dataset)

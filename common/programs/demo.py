@@ -28,10 +28,11 @@ from typing import Iterator
 import numpy as np
 from tqdm import tqdm
 
-from common import config, files, runtime, skeleton
+from common import files, runtime, skeleton
 from common.data import video
 from common.errors import InputError
 from common.predict import boxes, inference, people, poses, visualise
+from common.predict.onnx_net import is_export
 from common.programs import options, sources
 from common.train.termination import Termination
 
@@ -74,6 +75,9 @@ def picture_name(folder, name) -> Path:
 
 def check_network(args, released):
     """InputError where one of --cfg and --params is given without the other, or neither, and none is released."""
+    if is_export(args.params):                # which has a configuration
+        args.cfg = None if args.cfg == (released and released.with_suffix('.yaml')) else args.cfg
+        return
     if released is None and not (args.cfg and args.params):
         raise InputError('--cfg and --params are both needed: no trained network is released for this data set')
     if released and (args.cfg == released.with_suffix('.yaml')) != (args.params == released):
@@ -182,11 +186,11 @@ def main(dataset, argv=None):
     args = arguments(dataset.released).parse_intermixed_args(argv)
     check_network(args, dataset.released)
     source = sources.source_of(args.images, args.camera)
-    cfg = config.load(args.cfg, [*['test.flip=false'] * (source.kind in sources.MOVING), *args.overrides,
-                                 *['test.flip=true'] * args.flip_test])
+    plain = source.kind in sources.MOVING and not is_export(args.params)       # which flips as it was exported
+    cfg = options.experiment(args, [*['test.flip=false'] * plain, *args.overrides, *['test.flip=true'] * args.flip_test])
     check_places(args, cfg, source)
-    contexts = runtime.contexts(args.gpus, args.cpus)
-    find = sources.finder(args, contexts)
+    contexts = options.contexts(args)
+    find = sources.finder(args, runtime.contexts() if is_export(args.params) else contexts)
     if source.kind in sources.MOVING:
         shown = video.camera(args.camera) if source.kind == 'camera' else video.read(source.paths[0])
         images = ((number, frame, find(number, frame)) for number, frame in enumerate(shown.frames))

@@ -3,8 +3,9 @@ import argparse
 
 from easydict import EasyDict
 
-from common import config
+from common import config, runtime
 from common.errors import InputError
+from common.predict import onnx_net
 
 
 def parser(description) -> argparse.ArgumentParser:
@@ -15,7 +16,8 @@ def parser(description) -> argparse.ArgumentParser:
 def add_configuration(parser, default=None, required=True):
     """The options that name a configuration; without a default it has to be given, unless not required."""
     parser.add_argument('--cfg', required=required and default is None, default=default, metavar='YAML',
-                        help='the experiment, a file below experiments/' + f' (default: {default})' * bool(default))
+                        help='the experiment, a file below experiments/; an exported .onnx has its own' +
+                        f' (default: {default})' * bool(default))
     parser.add_argument('--set', action='append', default=[], metavar='KEY=VALUE', dest='overrides',
                         help='override one key of the experiment and of those it starts from, such as train.epochs=6; '
                              'i1:train.epochs=6 of i1 alone')
@@ -48,7 +50,22 @@ def add_source(parser, dataset):
 
 def configuration(args, dataset, more=()) -> EasyDict:
     """The configuration that parsed `add_network` name; InputError if it is of another data set or other joints."""
-    return checked(config.load(args.cfg, [*args.overrides, *more]), args.cfg, dataset)
+    return checked(experiment(args, [*args.overrides, *more]), args.cfg or args.params, dataset)
+
+
+def experiment(args, overrides) -> EasyDict:
+    """The configuration in --cfg, or else that of the export in --params; InputError where neither is given."""
+    if args.cfg is not None:
+        return config.load(args.cfg, overrides)
+    if not onnx_net.is_export(args.params):
+        raise InputError('--cfg is needed: only an exported .onnx holds its configuration')
+    return onnx_net.configuration(args.params, overrides)
+
+
+def contexts(args) -> list:
+    """The devices that parsed `add_devices` name, of MXNet or, for an export in --params, of onnxruntime."""
+    module = onnx_net if onnx_net.is_export(args.params) else runtime
+    return module.contexts(args.gpus, args.cpus)
 
 
 def checked(cfg, path, dataset) -> EasyDict:

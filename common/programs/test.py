@@ -5,7 +5,7 @@ from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from common import files, provenance, results, runtime, skeleton
+from common import files, provenance, results, skeleton
 from common.data.loader import ordered_loader
 from common.dataset import Source
 from common.errors import InputError
@@ -81,7 +81,7 @@ def warn_of_other_people(params, source, digest):
 
 def main(dataset, argv=None):
     parser = options.parser(f'Test a trained network on {dataset.name}, by every decoding.')
-    options.add_network(parser)
+    options.add_network(parser, required=False)
     parser.add_argument('--params', required=True, metavar='FILE', help='its .params, or an exported .onnx')
     options.add_source(parser, dataset)
     parser.add_argument('--flip-test', action='store_true', help='average with the mirrored image')
@@ -96,4 +96,4 @@ def main(dataset, argv=None):
     if outputs.picture:
         visualise.check_suffix(outputs.picture)
     files.check_outputs(outputs, (args.cfg, args.params, *dataset.files(source)))     # now, not after an hour
-    test(dataset, cfg, args.params, source, runtime.contexts(args.gpus, args.cpus), outputs)
+    test(dataset, cfg, args.params, source, options.contexts(args), outputs)

@@ -3,7 +3,8 @@
     python test/benchmark/exactness.py --data DIR [--cfg YAML --params FILE] [--json FILE]
 
 ONNX in float32 and bfloat16 (OpenVINO) and in 8-bit integers (ONNX Runtime and OpenVINO), which are calibrated on
-photographs of the training split. Needs the extra `benchmark`. The network is the released one where none is given.
+photographs of the training split. Of exports the configured decoding alone is scored. Needs the extra `benchmark`. The
+network is the released one where none is given.
 """
 import sys
 import tempfile
@@ -16,28 +17,32 @@ import common  # noqa: F401  before MXNet, which has to find what this sets and 
 
 import mxnet as mx
 
-from common import config, files, grid, provenance, results, runtime
+from common import config, files, provenance, results, runtime
 from common.dataset import Source
 from common.deploy.export import export
 from common.predict import inference
+from common.predict.onnx_net import OnnxNet
 from common.programs import options
 from common.programs.cli import run
 from common.programs.test import predict_and_score
 from pose_mpii.dataset import MPII
 
 
-class OpenVINONet:
-    """An export with one stage in OpenVINO, called as the network is; precision: 'f32' or 'bf16'."""
+class OpenVINONet(OnnxNet):
+    """An export in OpenVINO; precision: 'f32' or 'bf16'."""
 
     def __init__(self, path, cfg, precision):
-        import openvino
-        self.stride = grid.stride(cfg.network.deconvolutions)
-        self._network = openvino.Core().compile_model(str(path), 'CPU', {
-            'INFERENCE_NUM_THREADS': runtime.available_cores(), 'INFERENCE_PRECISION_HINT': precision})
+        self._precision = precision
+        super().__init__(path, cfg)
 
-    def __call__(self, images):
-        outputs = self._network([images.asnumpy()])
-        return [mx.nd.array(outputs['heatmaps'])], [mx.nd.array(outputs['joints'])]
+    def _open(self, content, context):
+        import openvino
+        return openvino.Core().compile_model(self._path, 'CPU', {
+            'INFERENCE_NUM_THREADS': runtime.threads(), 'INFERENCE_PRECISION_HINT': self._precision})
+
+    def _run(self, images):
+        outputs = self._session([images])
+        return [outputs[name] for name in self._names]
 
 
 def networks(cfg, params, folder, photographs):

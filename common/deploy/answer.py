@@ -1,0 +1,81 @@
+"""A network as one graph with the flip test, the decoding and the scores that the programs have in NumPy."""
+import numpy as np
+from mxnet import gluon
+
+from common import grid, skeleton
+from common.data.crop import mirrored_order
+from common.nets.integral import Integral, near
+
+
+class Answer(gluon.HybridBlock):
+    """A network that answers as `predict.inference.find` does: images uint8 (B, H, W, 3) -> a list of arrays.
+
+    joints (B, K, 2) in input pixels by `test.decode`, of the heat maps of `test.stage`, and of image and mirror with
+    `test.flip`: both are one batch. scores (B, K): `heatmaps.confidence`. heatmaps (B, K, H/s, W/s), averaged with the
+    mirror's; a regression network has none, and all its scores are 1.
+    """
+
+    def __init__(self, cfg, net, **kwargs):
+        super().__init__(**kwargs)
+        self.net, self._cfg = net, cfg
+        person = skeleton.of(cfg)
+        order = mirrored_order(person.flip_pairs, len(person.joints))
+        self.order = self.params.get_constant('order', np.float32(order))
+
+    def hybrid_forward(self, F, images, order):
+        test = self._cfg.test
+        both = F.concat(images, F.flip(images, axis=2), dim=0) if test.flip else images
+        maps, joints = (stages[test.stage - 1:][:1] for stages in self.net(both))
+        if not maps:
+            found = self._mean(self._views(F, joints[0], order, self._mirrored_points))
+            return [found, F.ones_like(F.max(found, axis=2))]
+        views = self._views(F, maps[0], order, lambda F, maps: F.flip(maps, axis=3))
+        averaged = self._mean(views)
+        if test.decode == 'integral':
+            found = self._mean([self.net.integral(view) for view in views])
+        elif test.decode == 'local':
+            found = Integral(self.net.stride, self._cfg.network.beta, test.window)(averaged)
+        else:
+            found = grid.to_pixels(maximum(F, averaged, 0.25 if test.decode == 'quarter' else 0), self.net.stride)
+        return [found, self._confidence(F, averaged), averaged]
+
+    def _views(self, F, outputs, order, mirrored):
+        """What the network put out for the images, and where they are mirrored, too, that for the mirror, set right."""
+        if not self._cfg.test.flip:
+            return [outputs]
+        plain, other = F.split(outputs, num_outputs=2, axis=0)
+        return [plain, mirrored(F, F.take(other, order, axis=1))]
+
+    def _mirrored_points(self, F, joints):
+        x, y = F.split(joints, num_outputs=2, axis=2)
+        return F.concat(grid.mirror(x, self._cfg.input.size[0]), y, dim=2)
+
+    @staticmethod
+    def _mean(views):
+        return views[0] if len(views) == 1 else (views[0] + views[1]) / 2
+
+    def _confidence(self, F, maps):
+        """The largest share of the normalised map in a window: `heatmaps.confidence`."""
+        window = self._cfg.test.window
+        mass = self.net.integral.mass(F, maps)
+        shares = F.Pooling(mass, kernel=(2 * window + 1,) * 2, pad=(window,) * 2, stride=(1, 1), pool_type='avg',
+                           count_include_pad=True)
+        return F.max(shares, axis=(2, 3)) * (2 * window + 1) ** 2 / F.sum(mass, axis=(2, 3))
+
+
+def maximum(F, maps, step):
+    """The cells (B, K, 2) of the maxima, moved by `step` cells to the larger neighbours: `decode.quarter` has 0.25."""
+    along_x, along_y = F.max(maps, axis=2), F.max(maps, axis=3)                # (B, K, W), (B, K, H)
+    x, y = (F.argmax(profile, axis=2, keepdims=True) for profile in (along_x, along_y))
+    if step:
+        row = F.sum(F.broadcast_mul(maps, near(F, along_y, y, 0).expand_dims(3)), axis=2)
+        column = F.sum(F.broadcast_mul(maps, near(F, along_x, x, 0).expand_dims(2)), axis=3)
+        x, y = x + step * _towards(F, row, x), y + step * _towards(F, column, y)
+    return F.concat(x, y, dim=2)
+
+
+def _towards(F, line, at):
+    """-1 or 1, where the larger neighbour of the cell `at` (B, K, 1) of a line (B, K, n) is; 0 where one is missing."""
+    before, after = (near(F, line, at + step, 0) for step in (-1, 1))
+    both = F.sum(before + after, axis=2, keepdims=True) - 1
+    return F.sign(F.sum(line * (after - before), axis=2, keepdims=True)) * both
