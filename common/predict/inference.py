@@ -58,7 +58,7 @@ def infer(cfg, net, images, contexts, watch=None) -> Tuple[Optional[np.ndarray],
     if not cfg.test.flip:
         return plain
     mirrored = decode.unflip(*forward(net, np.ascontiguousarray(images[:, :, ::-1]), contexts, cfg.test.stage),
-                             images.shape[2], skeleton.of(cfg).flip_pairs)
+                             images.shape[2], skeleton.of(cfg).flip_pairs, cfg.network.grid)
     return tuple(None if a is None else (a + b) / 2 for a, b in zip(plain, mirrored))
 
 
@@ -67,7 +67,7 @@ def locate(cfg, net, heatmaps, joints, method, matrices) -> np.ndarray:
 
     matrices: (B, 2, 3), source to input pixels.
     """
-    found = decode.decode(heatmaps, joints, method, net.stride, cfg.network.beta, cfg.test.window)
+    found = decode.decode(heatmaps, joints, method, net.stride, cfg.network.beta, cfg.test.window, cfg.network.grid)
     return to_source(found, matrices)
 
 

@@ -23,8 +23,8 @@ def require():
 
 def identity(cfg) -> dict:
     """What an exported network of a configuration computes, and so what its user's has to agree in: {key: value}."""
-    keys = ('backbone', 'head', 'deconvolutions', 'stages', 'beta', 'debiased')
-    return {'joints': len(cfg.data.skeleton['joints']), 'input.size': list(cfg.input.size),
+    keys = ('backbone', 'head', 'deconvolutions', 'stages', 'beta', 'debiased', 'grid')
+    return {'joints': len(cfg.data.skeleton['joints']), **{f'input.{key}': list(cfg.input[key]) for key in cfg.input},
             **{f'network.{key}': cfg.network[key] for key in keys}}
 
 
