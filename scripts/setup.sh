@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes .venv in the project's folder with everything the project needs. Does nothing where that is done already.
 #   sh scripts/setup.sh          to train and test
-#   sh scripts/setup.sh test     what the tests need, too; likewise export and benchmark (setup.py: extras_require)
+#   sh scripts/setup.sh test     what the tests need, too; likewise export, torch and benchmark (setup.py: extras_require)
 # The wheel of MXNet is the one that fits the GPU (choose_wheel.py); MXNET_PACKAGE=mxnet==1.9.1 chooses another, and
 # PYTHON=/path/to/python3.x the interpreter. Later calls keep the wheel; `rm -r .venv` forgets it.
 set -eu

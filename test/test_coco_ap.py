@@ -10,7 +10,7 @@ import pytest
 from coco_set import SIZE, box, error_of, result, small_set, write
 
 from common.data.crop import crop_matrix, invert, transform_points
-from common.grid import to_cells
+from common.grid import KINDS, to_cells
 from common.predict.decode import decode
 from pose_coco import evaluate, paper
 from pose_coco.ap import COLUMNS, average_precision, format_table
@@ -41,9 +41,14 @@ def drawn(sample, joints, stride):
     """Gaussian heat maps of joints in an image, in the sample's crop."""
     matrix = crop_matrix(sample.box, SIZE)
     cells = to_cells(transform_points(matrix, joints), stride)
-    grid = np.arange(SIZE[0] // stride)
-    return matrix, np.exp(-((grid[:, np.newaxis] - cells[:, 1, None, None]) ** 2
-                            + (grid - cells[:, 0, None, None]) ** 2) / 2)
+    return matrix, gaussians(cells, SIZE[0] // stride)
+
+
+def gaussians(cells, count, sigma=1):
+    """Maps (K, count, count) with a Gaussian about each of the cells (K, 2)."""
+    grid = np.arange(count)
+    return np.exp(-((grid[:, np.newaxis] - cells[:, 1, None, None]) ** 2
+                    + (grid - cells[:, 0, None, None]) ** 2) / 2 / sigma ** 2)
 
 
 def through_heatmaps(people, joints, method):
@@ -62,6 +67,22 @@ def test_the_truth_drawn_as_heat_maps_scores_100(mini, tmp_path):
     found = through_heatmaps(people, [sample.joints for sample in people.samples], 'local')
     records = to_records(people, *found)
     assert evaluated(tmp_path, annotation_file(mini, 'mini'), records) == pytest.approx(dict.fromkeys(COLUMNS, 100))
+
+
+@pytest.mark.parametrize('method', ['argmax', 'quarter', 'local'])
+def test_the_truth_as_simple_baselines_targets_scores_100_on_their_grid_alone(mini, tmp_path, method):
+    """Of a network that knows its targets: a Gaussian of 2 cells about the cell int(joint / stride + 0.5)."""
+    people = load_people(mini, 'mini', SIZE)
+    joints, scores = {kind: [] for kind in KINDS}, np.ones((len(people.samples), 17))
+    for sample in people.samples:
+        matrix = crop_matrix(sample.box, SIZE)
+        cells = (transform_points(matrix, sample.joints) / 4 + 0.5).astype(int)
+        heatmaps = gaussians(cells, SIZE[0] // 4, sigma=2)[np.newaxis]
+        for kind, found in joints.items():
+            found.append(transform_points(invert(matrix), decode(heatmaps, None, method, 4, 10, 2, kind)[0]))
+    ap = {kind: evaluated(tmp_path, annotation_file(mini, 'mini'), to_records(people, np.stack(found), scores))['AP']
+          for kind, found in joints.items()}
+    assert ap['corner'] == pytest.approx(100) and ap['centre'] < 99
 
 
 def test_people_in_a_detectors_boxes_score_above_90(mini, tmp_path):

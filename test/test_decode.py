@@ -65,6 +65,51 @@ def test_pixels_to_cells_and_back(stride):
                                grid.to_pixels(grid.mirror(pixels, 7), stride), atol=1e-9)
 
 
+@pytest.mark.parametrize('stride', [4, 8])
+def test_on_the_other_grid_a_pixel_belongs_to_the_nearest_multiple_of_the_stride(stride):
+    pixels = np.random.default_rng(0).uniform(0, 300, (100, 2))
+    nearest = (pixels / stride + 0.5).astype(int)
+    np.testing.assert_array_equal(np.round(grid.to_cells(pixels, stride, 'corner')), nearest)
+    np.testing.assert_allclose(grid.to_pixels(grid.to_cells(pixels, stride, 'corner'), stride, 'corner'), pixels)
+
+
+# --- networks trained elsewhere --------------------------------------------------------------------------------------
+
+def simple_baselines_target(joints, size, stride=4):
+    """Targets (1, K, H, W) by Simple Baselines' rule: a Gaussian of 2 cells about the cell int(joint / stride + 0.5)."""
+    cells = (joints / stride + 0.5).astype(int)
+    return np.concatenate([peak((*cell, 1), size=size, sigma=2) for cell in cells], axis=1)
+
+
+def errors_of_simple_baselines(method, flip, kind):
+    """Mean errors in pixels, along x and y, of a network that knows its targets, over joints all over their cells."""
+    width, height, offsets = 64, 48, np.arange(-1.9, 2, 0.2)
+    joints = np.array([[4 * 9 + dx, 4 * 5 + dy] for dx in offsets for dy in offsets])
+    mirrored = np.stack([grid.mirror(joints[:, 0], width), joints[:, 1]], axis=1)
+    targets = [simple_baselines_target(points, (width // 4, height // 4)) for points in (joints, mirrored)]
+    maps = (targets[0] + decode.unflip(targets[1], mirrored[None], width, (), kind)[0]) / 2 if flip else targets[0]
+    return (decode.decode(maps, None, method, 4, 10, 2, kind)[0] - joints).mean(axis=0)
+
+
+@pytest.mark.parametrize('flip', [False, True])
+@pytest.mark.parametrize('method', ['argmax', 'quarter', 'local'])
+def test_simple_baselines_targets_are_read_without_bias_on_their_grid(method, flip):
+    x, y = errors_of_simple_baselines(method, flip, 'corner')
+    # A quarter is a whole quarter towards the mirrored map's cell, which is a quarter of a cell away or three.
+    assert abs(x) < (0.51 if (method, flip) == ('quarter', True) else 0.05) and abs(y) < 0.05
+    np.testing.assert_allclose(errors_of_simple_baselines(method, False, 'centre'), 1.5, atol=0.05)
+
+
+def test_a_mirrored_map_of_the_other_grid_is_moved_by_less_than_a_cell():
+    """By 3/4 of it: a joint at pixel x is in the mirrored image at the cell (63 - x) / 4, which is 16 - 1/4 - x / 4."""
+    assert grid.mirror_shift(16, 4) == 0 and grid.mirror_shift(16, 4, 'corner') == 0.75
+    assert grid.mirror_shift(8, 8, 'corner') == 0.875
+    maps, mirrored = (peak((x, 5, 1), size=(16, 12), sigma=2) for x in (6.5, 16 - 0.25 - 6.5))
+    found, _ = decode.unflip(mirrored, np.zeros((1, 1, 2)), 64, (), 'corner')
+    np.testing.assert_allclose(found, maps, atol=0.03)
+    assert np.abs(maps - peak((6.75, 5, 1), size=(16, 12), sigma=2)).max() > 0.07, 'a quarter of a cell can be told'
+
+
 # --- round trips ---------------------------------------------------------------------------------------------------
 
 def test_argmax_finds_every_cell_exactly():

@@ -31,6 +31,8 @@ NETWORKS = {
     'integral of image and mirror': ('mpii/table2/i1', [FLIP, 'network.debiased=true']),
     'local': ('mpii/table2/i1', [LOCAL, 'test.window=1', 'network.debiased=true']),
     'local, of image and mirror': ('mpii/table2/i1', [LOCAL, FLIP, 'input.size=[64, 96]']),
+    'integral of image and mirror on the other grid': ('mpii/table2/i1', [FLIP, 'network.grid=corner']),
+    'local, of image and mirror on the other grid': ('mpii/table2/i1', [LOCAL, FLIP, 'network.grid=corner']),
     'regression of image and mirror, not square': ('mpii/table2/r1', ['input.size=[64, 96]', FLIP]),
     'the first of two stages': ('mpii/table5/stages2/i1', ['test.stage=1', LOCAL]),
     'the last of two stages': ('mpii/table5/stages2/i1', [FLIP]),

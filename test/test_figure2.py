@@ -10,6 +10,8 @@ from pose_mpii import heatmaps as program
 from pose_mpii.dataset import load_samples
 from pose_mpii.skeleton import JOINTS, SKELETON
 
+KINDS = ('centre', 'centre')                  # of the two networks' grids
+
 
 @pytest.fixture
 def figure2(experiments, params, tiny_data, tmp_path):
@@ -33,13 +35,13 @@ def test_figure_2_shows_the_annotated_joint_and_each_networks_map(tiny_data):
     maps = np.zeros((2, 1, len(JOINTS), 8, 8), np.float32)
     maps[0, 0, 5, 0, 0] = maps[1, 0, 5, 7, 7] = 1
     joints = transform_points(crop_matrix(samples[0].box, (256, 256)), samples[0].joints)
-    both = heatmaps.figure(SKELETON, samples, [5], ['A', 'B'], list(maps))
-    swapped = heatmaps.figure(SKELETON, samples, [5], ['A', 'B'], list(maps[::-1]))
+    both = heatmaps.figure(SKELETON, samples, [5], ['A', 'B'], list(maps), KINDS)
+    swapped = heatmaps.figure(SKELETON, samples, [5], ['A', 'B'], list(maps[::-1]), KINDS)
     third = both.shape[1] // 3
     np.testing.assert_array_equal(both[:, :third], swapped[:, :third])          # the photograph
     assert (both[:, third:2 * third] != swapped[:, third:2 * third]).any()
     unknown = [samples[0]._replace(visible=np.zeros(len(JOINTS)))]
-    hidden = heatmaps.figure(SKELETON, unknown, [5], ['A', 'B'], list(maps))
+    hidden = heatmaps.figure(SKELETON, unknown, [5], ['A', 'B'], list(maps), KINDS)
     y, x = np.argwhere((both != hidden).any(axis=2)).mean(axis=0)
     left, scale = 24, 200 / 256               # the row's label, and pixels of the figure per pixel of the crop
     assert abs(x - left - joints[5, 0] * scale) < 8 and abs(y - 25 - joints[5, 1] * scale) < 8

@@ -35,7 +35,8 @@ def cell_entropies(heatmap, x, y, radius):
 def configuration(**loss):
     defaults = dict(heatmap='none', joint='none', heatmap_weight=1.0, joint_weight=1.0, sigma=1.5, radius=15.0,
                     negatives=3.0, window=0)
-    return EasyDict(loss={**defaults, **loss}, network={'beta': 4.0}, input={'size': [W * STRIDE, H * STRIDE]})
+    return EasyDict(loss={**defaults, **loss}, network={'beta': 4.0, 'grid': 'centre'},
+                    input={'size': [W * STRIDE, H * STRIDE]})
 
 
 def binary_loss(cells, negatives):
@@ -163,6 +164,24 @@ def test_the_configuration_names_the_heatmap_loss(batch, kind, reference):
     expected = [np.mean([reference(heatmaps[b, k].astype(np.float64), *cells[b, k]) for k in range(K)])
                 for b in range(B)]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize('kind', ['mse', 'softmax', 'binary'])
+def test_on_the_other_grid_a_cell_is_at_a_multiple_of_the_stride(batch, kind):
+    heatmaps, cells, keys = batch
+    here, there = configuration(heatmap=kind, joint='l1', window=2), configuration(heatmap=kind, joint='l1', window=2)
+    there.network.grid, visible = 'corner', np.ones((B, K), np.float32)
+    for one, other in zip(pose_loss(here, [heatmaps], [], grid.to_pixels(cells, STRIDE), visible, keys),
+                          pose_loss(there, [heatmaps], [], cells * STRIDE, visible, keys)):
+        np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
+def test_a_joint_beyond_the_last_cells_of_the_other_grid_belongs_to_them(batch):
+    heatmaps, _, keys = batch
+    edge, last = np.full((B, K, 2), [W - 0.2, H - 0.2], np.float32), np.full((B, K, 2), [W - 1, H - 1], np.float32)
+    for one, other in zip(*(value_and_gradient(SoftmaxLoss(configuration(), STRIDE), heatmaps, cells, keys)
+                            for cells in (edge, last))):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize('kind', ['mse', 'softmax', 'binary'])

@@ -92,15 +92,16 @@ def test_predictions_lie_over_the_truth(tmp_path):
     assert not picture[points[15, 1], points[15, 0]].any()
 
 
+@pytest.mark.parametrize('kind', grid.KINDS)
 @pytest.mark.parametrize('shape, cell', [((4, 6), (4, 1)), ((9, 9), (1, 7)), ((16, 16), (7, 7))])
-def test_the_hottest_pixel_is_the_cells_centre(shape, cell):
+def test_the_hottest_pixel_is_the_cells_centre(shape, cell, kind):
     stride, (column, row) = 5, cell
     heatmap = np.full(shape, -3, np.float32)
     heatmap[row, column] = 0.01
-    picture = visualise.overlay(np.full((shape[0] * stride, shape[1] * stride, 3), 255, np.uint8), heatmap)
+    picture = visualise.overlay(np.full((shape[0] * stride, shape[1] * stride, 3), 255, np.uint8), heatmap, kind)
     coldness = picture[..., 2].astype(int)    # of the hottest colour blue is the least part
     y, x = np.unravel_index(coldness.argmin(), coldness.shape)
-    assert (x, y) == tuple(grid.to_pixels(np.array(cell), stride))
+    assert (x, y) == tuple(grid.to_pixels(np.array(cell), stride, kind))
     far = np.abs(np.add.outer(np.arange(picture.shape[0]) - y, np.zeros(picture.shape[1]))) > stride
     assert (picture[far] == 255).all()
 

@@ -9,14 +9,15 @@ from runs import SEVENTEEN
 
 from common import config
 from common.errors import InputError
-from common.nets import backbone, pose_net
+from common.nets import pose_net
 from common.train import phases
 from common.weights import checkpoint
 
 CPU = [mx.cpu()]
 H1 = 'experiments/cpu/mpii/table2/h1.yaml'
 R1 = ('network.head=regression', 'loss.heatmap=none', 'loss.joint=l1', 'test.decode=regression')
-SIMPLE_POSE = ('network.deconvolutions=3', )
+SIMPLE_POSE = ('network.deconvolutions=3', 'network.grid=corner')
+MEAN, STD = (tuple(config.BEFORE[f'input.{key}']) for key in ('mean', 'std'))     # ImageNet's
 
 
 @pytest.fixture(scope='module')
@@ -39,7 +40,7 @@ def gluoncvs(name, images, **options):
 
 
 def normalised(images):
-    return mx.nd.image.normalize(mx.nd.image.to_tensor(images), mean=backbone.IMAGENET_MEAN, std=backbone.IMAGENET_STD)
+    return mx.nd.image.normalize(mx.nd.image.to_tensor(images), mean=MEAN, std=STD)
 
 
 def with_parameters(net, images):
@@ -256,6 +257,14 @@ def test_simple_pose_gives_gluoncvs_heatmaps(build, images, tmp_path, save):
     expected = theirs(normalised(images)).asnumpy()
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(net(images)[0][0].asnumpy(), expected, atol=1e-5)
+
+
+@SAVED
+def test_simple_pose_is_not_read_on_our_grid(build, images, tmp_path, save):
+    theirs, net = simple_pose(images), build(*SIMPLE_POSE, 'network.grid=centre', SEVENTEEN)
+    save(theirs, tmp_path / 'simple_pose.params', normalised(images))
+    with pytest.raises(InputError, match='simple_pose.params: .*on another grid; --set network.grid=corner'):
+        checkpoint.load_parameters(net, tmp_path / 'simple_pose.params', CPU)
 
 
 @SAVED_OR_EXPORTED

@@ -1,7 +1,7 @@
 """Every key of an experiment: what it may be, and what it means. Nothing else explains them."""
 from typing import NamedTuple
 
-from common import skeleton
+from common import grid, skeleton
 from common.guard.rules import Rule, boolean, integer, list_of, number, one_of, relative_path, text
 from common.nets import cell_losses, losses  # noqa: F401  whose losses have their names in YAML
 
@@ -30,6 +30,8 @@ def schema() -> dict:
         },
         'input': {
             'size': Key(list_of(integer(32, 4096), length=2), 'width and height of the input in pixels'),
+            'mean': Key(list_of(number(0, 1), length=3), 'of red, green and blue in 0..1, taken off each pixel first'),
+            'std': Key(list_of(number(0, above=True), length=3), 'by which it is then divided'),
         },
         'augment': {
             'rotation': Key(number(0, 180), 'degrees, uniform in +-'),
@@ -37,11 +39,14 @@ def schema() -> dict:
             'flip': Key(boolean(), 'mirror half of the crops'),
         },
         'network': {
-            'backbone': Key(one_of('resnet18', 'resnet50', 'resnet101'), 'the ResNet'),
+            'backbone': Key(one_of('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'), 'the ResNet'),
             'pretrained': Key(text(may_be_empty=True), 'imagenet, a folder that holds its file, or a .params file; '
                                                        'empty: random weights'),
             'head': Key(one_of('heatmap', 'regression'), 'N_H of Eq. 2 or N_J of Eq. 3'),
             'deconvolutions': Key(integer(1, 4), 'each doubles the heat maps; a cell is 32 / 2^n pixels wide'),
+            'grid': Key(one_of(*grid.KINDS), 'centre: cell i covers the pixels from i*s to (i+1)*s of a stride s; '
+                                             'corner: its centre is at i*s, as in networks trained elsewhere '
+                                             '(`common.grid`)'),
             'stages': Key(integer(1, 8), 'of Figure 1'),
             'beta': Key(number(0, above=True), "the integral's softmax is taken of beta * heat map: a map of height 1 is "
                                                'nearly flat to it'),
@@ -89,7 +94,8 @@ def optional(cfg_loss) -> set:
 
 # Keys younger than configurations that were saved, and what these meant.
 BEFORE = {'train.dtype': 'float32', 'test.stage': 0, 'loss.window': 0, 'network.debiased': False,
-          'train.saturates': 'score'}
+          'train.saturates': 'score', 'network.grid': 'centre', 'input.mean': [0.485, 0.456, 0.406],
+          'input.std': [0.229, 0.224, 0.225]}
 
 
 def problems(cfg) -> list:

@@ -17,7 +17,8 @@ class Answer(gluon.HybridBlock):
 
     def __init__(self, cfg, net, **kwargs):
         super().__init__(**kwargs)
-        self.net, self._cfg = net, cfg
+        self.net, self._cfg, self._grid = net, cfg, cfg.network.grid
+        self._shift = grid.mirror_shift(1, net.stride, self._grid) if net.stride else 0      # the same for any width
         person = skeleton.of(cfg)
         order = mirrored_order(person.flip_pairs, len(person.joints))
         self.order = self.params.get_constant('order', np.float32(order))
@@ -30,13 +31,15 @@ class Answer(gluon.HybridBlock):
             found = self._mean(self._views(F, joints[0], order, self._mirrored_points))
             return [found, F.ones_like(F.max(found, axis=2))]
         views = self._views(F, maps[0], order, lambda F, maps: F.flip(maps, axis=3))
-        averaged = self._mean(views)
+        averaged = self._mean([*views[:1], *(self._shifted(F, view) for view in views[1:])])
         if test.decode == 'integral':
-            found = self._mean([self.net.integral(view) for view in views])
+            plain, *others = (self.net.integral(view) for view in views)
+            found = self._mean([plain, *(self._moved(F, other) for other in others)])
         elif test.decode == 'local':
-            found = Integral(self.net.stride, self._cfg.network.beta, test.window)(averaged)
+            found = Integral(self.net.stride, self._cfg.network.beta, test.window, kind=self._grid)(averaged)
         else:
-            found = grid.to_pixels(maximum(F, averaged, 0.25 if test.decode == 'quarter' else 0), self.net.stride)
+            found = grid.to_pixels(maximum(F, averaged, 0.25 if test.decode == 'quarter' else 0), self.net.stride,
+                                   self._grid)
         return [found, self._confidence(F, averaged), averaged]
 
     def _views(self, F, outputs, order, mirrored):
@@ -49,6 +52,20 @@ class Answer(gluon.HybridBlock):
     def _mirrored_points(self, F, joints):
         x, y = F.split(joints, num_outputs=2, axis=2)
         return F.concat(grid.mirror(x, self._cfg.input.size[0]), y, dim=2)
+
+    def _shifted(self, F, maps):
+        """Mirrored maps moved to the cells of the image: see `decode.unflip`."""
+        if not self._shift:
+            return maps
+        left = F.concat(F.slice_axis(maps, axis=3, begin=0, end=1), F.slice_axis(maps, axis=3, begin=0, end=-1), dim=3)
+        return (1 - self._shift) * maps + self._shift * left
+
+    def _moved(self, F, joints):
+        """Joints (B, K, 2) of mirrored maps, in pixels, moved as these are."""
+        if not self._shift:
+            return joints
+        x, y = F.split(joints, num_outputs=2, axis=2)
+        return F.concat(x + self._shift * self.net.stride, y, dim=2)
 
     @staticmethod
     def _mean(views):

@@ -121,6 +121,12 @@ def _flip(graph, name, inputs, attributes):
     return graph.add('Slice', [*inputs, *own], name)
 
 
+def _slice_axis(graph, name, inputs, attributes):
+    parts = {'from': attributes['begin'], 'to': attributes['end'], 'axis': attributes['axis']}
+    own = [graph.constant(f'{name}_{key}', [value], np.int64) for key, value in parts.items()]
+    return graph.add('Slice', [*inputs, *own], name)
+
+
 def _take(graph, name, inputs, attributes):
     data, order = inputs
     chosen = graph.constant(f'{name}_order', graph.arrays[order], np.int64)
@@ -163,7 +169,8 @@ CONVERTERS = {
     'Pooling': _pooling, 'FullyConnected': _fully_connected,
     'Concat': lambda graph, name, inputs, attributes: graph.add('Concat', inputs, name, axis=attributes['dim']),
     'Reshape': _reshape, 'SliceChannel': _split, 'stack': _stack, 'expand_dims': _expand_dims, 'reverse': _flip,
-    'take': _take, 'BlockGrad': _same, 'max': _max, 'sum': _sum, 'argmax': _argmax, '_contrib_arange_like': _arange_like,
+    'take': _take, 'slice_axis': _slice_axis, 'BlockGrad': _same, 'max': _max, 'sum': _sum, 'argmax': _argmax,
+    '_contrib_arange_like': _arange_like,
     'ones_like': _ones_like, 'exp': _plain('Exp'), 'relu': _plain('Relu'), 'negative': _plain('Neg'),
     'abs': _plain('Abs'), 'sign': _plain('Sign'), 'dot': _plain('MatMul'), 'elemwise_add': _plain('Add'),
     'elemwise_sub': _plain('Sub'), 'broadcast_sub': _plain('Sub'), 'elemwise_mul': _plain('Mul'),

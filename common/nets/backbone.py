@@ -10,20 +10,21 @@ import_gluoncv()
 
 from gluoncv.model_zoo.resnetv1b import BasicBlockV1b, BottleneckV1b, ResNetV1b
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)         # RGB in 0..1, the statistics GluonCV's networks are trained with
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
 
 class Stem(gluon.HybridBlock):
-    """Images uint8 (B, H, W, 3) RGB -> features of conv1 to conv3 (B, C, H/8, W/8). Normalises first."""
+    """Images uint8 (B, H, W, 3) RGB -> features of conv1 to conv3 (B, C, H/8, W/8). Normalises first.
 
-    def __init__(self, resnet, **kwargs):
+    mean, std: of the colours in 0..1, by which it does.
+    """
+
+    def __init__(self, resnet, mean, std, **kwargs):
         super().__init__(**kwargs)
+        self._mean, self._std = tuple(mean), tuple(std)
         for name in ('conv1', 'bn1', 'relu', 'maxpool', 'layer1', 'layer2'):
             setattr(self, name, getattr(resnet, name))
 
     def hybrid_forward(self, F, images):
-        x = F.image.normalize(F.image.to_tensor(images), mean=IMAGENET_MEAN, std=IMAGENET_STD)
+        x = F.image.normalize(F.image.to_tensor(images), mean=self._mean, std=self._std)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         return self.layer2(self.layer1(x))
 
@@ -40,12 +41,13 @@ class Trunk(gluon.HybridBlock):
         return self.layer4(self.layer3(x))
 
 
-LAYERS = {'resnet18': (BasicBlockV1b, (2, 2, 2, 2)), 'resnet50': (BottleneckV1b, (3, 4, 6, 3)),
-          'resnet101': (BottleneckV1b, (3, 4, 23, 3))}
+LAYERS = {'resnet18': (BasicBlockV1b, (2, 2, 2, 2)), 'resnet34': (BasicBlockV1b, (3, 4, 6, 3)),
+          'resnet50': (BottleneckV1b, (3, 4, 6, 3)), 'resnet101': (BottleneckV1b, (3, 4, 23, 3)),
+          'resnet152': (BottleneckV1b, (3, 8, 36, 3))}
 
 
 def resnet(name, prefix, freeze_bn=False) -> ResNetV1b:
-    """GluonCV's ResNet-18, -50 or -101 (`name` 'resnet18', ...) without parameters.
+    """GluonCV's ResNet-18, -34, -50, -101 or -152 (`name` 'resnet18', ...) without parameters.
 
     prefix: of its parameters' names, as an export has them; freeze_bn: batch normalisation by the running statistics
     in training too.

@@ -15,7 +15,9 @@ class SoftmaxLoss(HeatmapLoss):
 
     def hybrid_forward(self, F, maps, cells, keys):
         px, py = positions(F, maps)
-        cx, cy = centres(F, F.floor(cells + 0.5))
+        cx, cy = centres(F, F.floor(cells + 0.5))              # on the grid `corner` one beyond the last, at the edge
+        cx = F.broadcast_minimum(cx, F.max(px, axis=3, keepdims=True))
+        cy = F.broadcast_minimum(cy, F.max(py, axis=2, keepdims=True))
         one_hot = F.broadcast_mul(F.broadcast_equal(px, cx), F.broadcast_equal(py, cy))
         highest = F.BlockGrad(F.max(maps, axis=(2, 3), keepdims=True))
         logits = F.broadcast_sub(maps, highest)
@@ -41,7 +43,9 @@ class BinaryLoss(HeatmapLoss):
 
     @classmethod
     def problem(cls, cfg) -> Optional[str]:
-        nearest = grid.stride(cfg.network.deconvolutions) / 2 ** 0.5 * 256 / cfg.input.size[0]    # half a diagonal
+        stride = grid.stride(cfg.network.deconvolutions)
+        edge = stride - 0.5 - grid.to_pixels(0, stride, cfg.network.grid)      # from the last cell's centre
+        nearest = edge * 2 ** 0.5 * 256 / cfg.input.size[0]
         if cfg.loss.radius < nearest:
             return (f"loss.radius {cfg.loss.radius:g}: a joint may be farther from every cell's centre; with this "
                     f'input.size and network.deconvolutions at least {np.ceil(nearest * 100) / 100:g}')

@@ -19,11 +19,14 @@ class Integral(gluon.HybridBlock):
     a joint, whose height is 0 in a map trained on Gaussians, then draw no joint to the middle of the map. Softmax's
     weights less the background's is the idea of Gu et al., "Removing the Bias of Integral Pose Regression" (ICCV 2021).
     A map that is nowhere above 0 gives its middle.
+
+    kind: of the grid (`common.grid`).
     """
 
-    def __init__(self, stride, beta=1.0, window=0, debiased=False, **kwargs):
+    def __init__(self, stride, beta=1.0, window=0, debiased=False, kind='centre', **kwargs):
         super().__init__(**kwargs)
         self._stride, self._beta, self._window, self._debiased = stride, beta, window, debiased
+        self.kind = kind
 
     def hybrid_forward(self, F, heatmaps):
         mass = self.mass(F, heatmaps)
@@ -36,7 +39,7 @@ class Integral(gluon.HybridBlock):
         total = F.sum(columns, axis=2)                                         # (B, K)
         x = F.dot(columns, F.contrib.arange_like(columns, axis=2)) / total
         y = F.dot(rows, F.contrib.arange_like(rows, axis=2)) / total
-        return grid.to_pixels(F.stack(x, y, axis=2), self._stride)
+        return grid.to_pixels(F.stack(x, y, axis=2), self._stride, self.kind)
 
     def mass(self, F, heatmaps):
         """The normalised map (Eq. 5) but for its sum, (B, K, H, W), all cells: the highest cell has the mass 1."""

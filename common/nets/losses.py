@@ -119,15 +119,17 @@ class PoseLoss(gluon.HybridBlock):
 
     def __init__(self, cfg, stride, **kwargs):
         super().__init__(**kwargs)
-        self._loss, self._stride, self._width = cfg.loss, stride, cfg.input.size[0]
+        self._loss, self._stride, self._width, self._kind = cfg.loss, stride, cfg.input.size[0], cfg.network.grid
         self.heatmap_loss = None if cfg.loss.heatmap == 'none' else kinds()[cfg.loss.heatmap](cfg, stride)
-        self.integral = Integral(stride, cfg.network.beta, cfg.loss.window) if cfg.loss.window else None
+        self.integral = None
+        if cfg.loss.window:
+            self.integral = Integral(stride, cfg.network.beta, cfg.loss.window, kind=self._kind)
 
     def hybrid_forward(self, F, maps, joints, target, visible, keys):
         nothing = F.zeros_like(keys)
         heatmap_loss = joint_loss = nothing
         if self.heatmap_loss:
-            cells = grid.to_cells(target, self._stride)
+            cells = grid.to_cells(target, self._stride, self._kind)
             heatmap_loss = sum((self._over_joints(F, self.heatmap_loss(h, cells, keys), visible)
                                 for h in maps), nothing)
         if self._loss.joint != 'none':

@@ -41,16 +41,16 @@ class HeatmapNet(gluon.HybridBlock):
     share conv1 to conv3; each has its own conv4, conv5 and head, and sees the heat maps of the stage before.
     """
 
-    def __init__(self, backbone, joints, deconvolutions, stages, integral, freeze_bn=False, **kwargs):
+    def __init__(self, stem, backbone, joints, deconvolutions, stages, integral, freeze_bn=False, **kwargs):
         super().__init__(**kwargs)
         self.stride = grid.stride(deconvolutions)
-        self.stem = Stem(resnet(backbone, 'stem_', freeze_bn))
+        self.stem = stem
         self.trunks = nn.HybridSequential()
         self.heads = nn.HybridSequential()
         for stage in range(stages):
             self.trunks.add(Trunk(resnet(backbone, f'stage{stage}_', freeze_bn)))
             self.heads.add(HeatmapHead(joints, deconvolutions, freeze_bn, prefix=f'head{stage}_'))
-        self.integral = integral
+        self.integral, self.grid = integral, integral.kind
 
     def hybrid_forward(self, F, images):
         features = self.stem(images)
@@ -68,10 +68,11 @@ class HeatmapNet(gluon.HybridBlock):
 def build(cfg) -> gluon.HybridBlock:
     """The network of a configuration, without parameters, ready to hybridize."""
     network, freeze_bn, joints = cfg.network, cfg.train.freeze_bn, len(cfg.data.skeleton['joints'])
+    stem = Stem(resnet(network.backbone, 'stem_', freeze_bn), cfg.input.mean, cfg.input.std)
     if network.head == 'regression':
-        return RegressionNet(network.backbone, joints, cfg.input.size, freeze_bn)
-    return HeatmapNet(network.backbone, joints, network.deconvolutions, network.stages,
-                      Integral(grid.stride(network.deconvolutions), network.beta, debiased=network.debiased), freeze_bn)
+        return RegressionNet(stem, network.backbone, joints, cfg.input.size, freeze_bn)
+    integral = Integral(grid.stride(network.deconvolutions), network.beta, debiased=network.debiased, kind=network.grid)
+    return HeatmapNet(stem, network.backbone, joints, network.deconvolutions, network.stages, integral, freeze_bn)
 
 
 def create(cfg, contexts) -> gluon.HybridBlock:

@@ -3,7 +3,7 @@ import numpy as np
 from mxnet import gluon, init
 from mxnet.gluon import nn
 
-from common.nets.backbone import Stem, Trunk, resnet
+from common.nets.backbone import Trunk, resnet
 from common.nets.trained import moved
 
 
@@ -36,9 +36,9 @@ class RegressionNet(gluon.HybridBlock):
 
     stride = None
 
-    def __init__(self, backbone, joints, size, freeze_bn=False, **kwargs):
+    def __init__(self, stem, backbone, joints, size, freeze_bn=False, **kwargs):
         super().__init__(**kwargs)
-        self.stem = Stem(resnet(backbone, 'stem_', freeze_bn))
+        self.stem = stem
         self.trunk = Trunk(resnet(backbone, 'stage0_', freeze_bn))
         self.head = RegressionHead(joints, size, prefix='head_')
 

@@ -40,11 +40,11 @@ def local_integral(heatmaps, beta, window) -> np.ndarray:
     return cells + np.stack([mass.sum(axis=2) @ offsets / total, mass.sum(axis=3) @ offsets / total], axis=2)
 
 
-def decode(heatmaps, joints, method, stride, beta=1.0, window=2) -> np.ndarray:
+def decode(heatmaps, joints, method, stride, beta=1.0, window=2, kind='centre') -> np.ndarray:
     """Joints (B, K, 2) in input pixels by one of the methods of `test.decode`.
 
     heatmaps: (B, K, H, W) of one stage, None for a regression network; joints: (B, K, 2), the network's own, in
-    input pixels (the integral of its heat maps, or the regressed ones).
+    input pixels (the integral of its heat maps, or the regressed ones); kind: of the grid.
     """
     if method in ('integral', 'regression'):
         return joints
@@ -54,15 +54,29 @@ def decode(heatmaps, joints, method, stride, beta=1.0, window=2) -> np.ndarray:
         cells = quarter(heatmaps)
     else:
         cells = local_integral(heatmaps, beta, window)
-    return grid.to_pixels(cells, stride)
+    return grid.to_pixels(cells, stride, kind)
 
 
-def unflip(heatmaps, joints, width, flip_pairs) -> Tuple[Optional[np.ndarray], np.ndarray]:
-    """Outputs for a mirrored image, as they are for the image itself: mirrored back, left and right exchanged."""
+def unflip(heatmaps, joints, width, flip_pairs, kind='centre') -> Tuple[Optional[np.ndarray], np.ndarray]:
+    """Outputs for a mirrored image, as they are for the image itself: mirrored back, left and right exchanged.
+
+    width: of the image; kind: of the grid. On the grid `corner` mirrored cells lie between cells, so that maps are
+    interpolated.
+    """
     swap = mirrored_order(flip_pairs, joints.shape[1])
     joints = joints[:, swap].copy()
     joints[..., 0] = grid.mirror(joints[..., 0], width)
-    return None if heatmaps is None else heatmaps[:, swap, :, ::-1], joints
+    return None if heatmaps is None else _mirror(heatmaps[:, swap], width, kind), joints
+
+
+def _mirror(heatmaps, width, kind):
+    """The heat maps (B, K, H, W) of the mirrored image; what comes in from outside the map repeats its border."""
+    cells = heatmaps.shape[3]
+    shift, mirrored = grid.mirror_shift(cells, width // cells, kind), heatmaps[..., ::-1]
+    if shift == 0:
+        return mirrored
+    left = np.concatenate([mirrored[..., :1], mirrored[..., :-1]], axis=3)
+    return (1 - shift) * mirrored + shift * left
 
 
 def _window(heatmaps, cells, radius):

@@ -66,7 +66,7 @@ def infer(cfg, net, images, contexts, watch=None) -> Tuple[Optional[np.ndarray],
     if not cfg.test.flip:
         return plain
     mirrored = decode.unflip(*forward(net, np.ascontiguousarray(images[:, :, ::-1]), contexts, cfg.test.stage),
-                             images.shape[2], skeleton.of(cfg).flip_pairs)
+                             images.shape[2], skeleton.of(cfg).flip_pairs, cfg.network.grid)
     return tuple(None if a is None else (a + b) / 2 for a, b in zip(plain, mirrored))
 
 
@@ -84,7 +84,8 @@ def find(cfg, net, images, contexts) -> Found:
 def _decode(cfg, net, heatmaps, joints, method):
     if isinstance(net, OnnxNet):
         return joints
-    return decode.decode(heatmaps, joints, method, net.stride, cfg.network.beta, cfg.test.window)
+    return decode.decode(heatmaps, joints, method, net.stride, cfg.network.beta, cfg.test.window,
+                         cfg.network.grid)
 
 
 def locate(cfg, net, heatmaps, joints, method, matrices) -> np.ndarray:

@@ -86,9 +86,10 @@ def _trained(path, text, joints):
 
 def _fixed(cfg):
     """What a user of an export cannot change: {key: value}."""
-    network = ('backbone', 'head', 'deconvolutions', 'stages', 'beta', 'debiased')
+    network = ('backbone', 'head', 'deconvolutions', 'stages', 'beta', 'debiased', 'grid')
     found = {'joints': list(cfg.data.skeleton['joints']), **{f'network.{key}': cfg.network[key] for key in network},
-             **{f'test.{key}': cfg.test[key] for key in ('decode', 'window', 'stage', 'flip')}}
+             **{f'test.{key}': cfg.test[key] for key in ('decode', 'window', 'stage', 'flip')},
+             **{f'input.{key}': list(cfg.input[key]) for key in ('mean', 'std')}}
     return {**found, 'input.size': list(cfg.input.size)} if cfg.network.head == 'regression' else found
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from common import files
+from common import files, grid
 from common.data.crop import crop_matrix, crop_sample, transform_points
 from common.errors import InputError
 
@@ -86,15 +86,18 @@ def _fixed(point):
     return tuple(int(v) for v in np.round(np.asarray(point) * 2 ** SHIFT))
 
 
-def overlay(image, heatmap, opacity=0.8) -> np.ndarray:
+def overlay(image, heatmap, kind='centre', opacity=0.8) -> np.ndarray:
     """A heat map (h, w) over the picture it tiles, in grey: uint8 (H, W, 3) RGB -> the same.
 
-    Cell i covers the pixels [i*W/w, (i+1)*W/w) (`common.grid`); between the centres of cells the map is interpolated.
-    Negative values count as 0, and the maximum gets the full colour: the hotter, the less of the picture is seen.
+    kind: of the grid on which the map lies (`common.grid`); between the centres of cells it is interpolated. Negative
+    values count as 0, and the maximum gets the full colour: the hotter, the less of the picture is seen.
     """
     heat = np.maximum(heatmap, 0).astype(np.float32)
     heat /= max(heat.max(), np.finfo(np.float32).tiny)
-    heat = cv2.resize(heat, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)     # centre to centre
+    (height, width), (rows, columns) = image.shape[:2], heat.shape
+    x, y = width / columns, height / rows     # a cell's width and height in the picture
+    to_picture = np.array([[x, 0, grid.to_pixels(0, x, kind)], [0, y, grid.to_pixels(0, y, kind)]])
+    heat = cv2.warpAffine(heat, to_picture, (width, height), borderMode=cv2.BORDER_REPLICATE)
     alpha = opacity * heat[..., None]
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
     colour = 255 * matplotlib.colormaps['turbo'](heat)[..., :3]

@@ -52,7 +52,7 @@ def study(dataset, cfg, net, people, contexts) -> dict:
         peaks.append(heatmaps.argmax(maps)[1])
         seconds.append(heatmaps.second_mode(maps, window) > SECOND)
         for setting, found in joints.items():
-            found.append(_locate(net, maps, direct, setting, batch.matrices))
+            found.append(_locate(cfg, net, maps, direct, setting, batch.matrices))
     joints = {setting: np.concatenate(found) for setting, found in joints.items()}
     scores = np.concatenate(peaks)
 
@@ -77,14 +77,14 @@ def study(dataset, cfg, net, people, contexts) -> dict:
     return found
 
 
-def _locate(net, maps, direct, setting, matrices):
+def _locate(cfg, net, maps, direct, setting, matrices):
     """Joints (B, K, 2) in source pixels by a (decoding, beta, window); 'debiased' is the integral without background."""
-    method, beta, window = setting
+    (method, beta, window), kind = setting, cfg.network.grid
     if method == 'debiased':
         mass = heatmaps.normalised(maps, beta, debiased=True)
         cells = np.stack([mass.sum(axis=2) @ np.arange(mass.shape[3]), mass.sum(axis=3) @ np.arange(mass.shape[2])], 2)
-        return inference.to_source(grid.to_pixels(cells, net.stride), matrices)
-    joints = decode.decode(maps, direct, method, net.stride, beta, window or max(maps.shape[2:]))
+        return inference.to_source(grid.to_pixels(cells, net.stride, kind), matrices)
+    joints = decode.decode(maps, direct, method, net.stride, beta, window or max(maps.shape[2:]), kind)
     return inference.to_source(joints, matrices)
 
 

@@ -58,7 +58,7 @@ def draw_heatmaps(cfg, scene, columns=4) -> np.ndarray:
     crop = poses.cut(scene.image, boxes.crop_box(pose.box, scene.image.shape, cfg.input.size),
                      (256, 256 * height // width))
     maps = inference.pictured(cfg, pose.heatmaps[None])[0]
-    pictures = [visualise.overlay(crop, heatmap) for heatmap in maps[pose.trained]]
+    pictures = [visualise.overlay(crop, heatmap, cfg.network.grid) for heatmap in maps[pose.trained]]
     names = [name for name, trained in zip(skeleton.of(cfg).joints, pose.trained) if trained]
     blank = [np.full_like(pictures[0], 255)] * (-len(pictures) % columns)
     pictures, names = pictures + blank, names + [''] * len(blank)

@@ -34,11 +34,11 @@ def heatmaps(cfg, params, samples, joints, contexts) -> np.ndarray:
     return normalised(np.concatenate(maps), cfg.network.beta, cfg.network.debiased)
 
 
-def figure(person, samples, joints, names, maps) -> np.ndarray:
+def figure(person, samples, joints, names, maps, kinds) -> np.ndarray:
     """Figure 2: rows of `joints` (indices), for each sample the photograph and the map of each network.
 
-    person: a `skeleton.Skeleton`; samples: with boxes in the proportions of the networks' input; names: of the networks;
-    maps: (N, K, h, w) of each. Returns an RGB image.
+    person: a `skeleton.Skeleton`; samples: with boxes in the proportions of the networks' input; names: of the
+    networks; maps: (N, K, h, w) of each; kinds: of each one's grid. Returns an RGB image.
     """
     rows = [[] for _ in joints]
     for index, sample in enumerate(samples):
@@ -48,7 +48,8 @@ def figure(person, samples, joints, names, maps) -> np.ndarray:
             marked = image.copy()
             if visible[joint]:
                 visualise.mark(marked, points[joint], person.sides[joint], radius=6)
-            row += [marked] + [visualise.overlay(image, network[index, joint]) for network in maps]
+            row += [marked, *(visualise.overlay(image, network[index, joint], kind)
+                              for network, kind in zip(maps, kinds))]
     titles = ['photograph', *names] * len(samples)
     captions = [titles] + [[''] * len(titles)] * (len(rows) - 1)
     return visualise.labelled(rows, captions, [person.joints[joint] for joint in joints])
@@ -81,7 +82,8 @@ def main(dataset, argv=None):
     maps = [heatmaps(cfg, params, chosen, joints, runtime.contexts()[:1])
             for cfg, (_, params) in zip(configurations, args.network)]
     names = [cfg.name.split('/')[-1].upper() for cfg in configurations]
-    visualise.save(args.out, figure(person, chosen, joints, names, maps))
+    kinds = [cfg.network.grid for cfg in configurations]
+    visualise.save(args.out, figure(person, chosen, joints, names, maps, kinds))
 
 
 def common_size(configurations) -> Tuple[int, int]:

@@ -58,10 +58,14 @@ def load_parameters(net, path, contexts, partly=False) -> matching.Match:
     """Set the network's parameters from any `.params` file that holds them; returns a `matching.Match`.
 
     The state of a run is one, too: of its last epoch. All of them and nothing else has to be there, or with `partly`
-    enough for a start of training (`matching.load`). InputError names the first that does not fit.
+    enough for a start of training (`matching.load`). InputError names the first that does not fit, or says that a
+    network's maps would be read on another grid than it was trained on.
     """
     arrays = read_arrays(path)
-    return matching.load(parameters(net), _of_state(arrays) or arrays, path, contexts, partly)
+    match = matching.load(parameters(net), _of_state(arrays) or arrays, path, contexts, partly)
+    if not partly and getattr(net, 'grid', None) == 'centre' and matching.is_simple_pose(arrays):
+        raise InputError(f"{path}: GluonCV's SimplePose, whose cells are on another grid; --set network.grid=corner")
+    return match
 
 
 def _of_state(arrays):

@@ -72,6 +72,11 @@ def load(own, arrays, path, contexts, partly=False) -> Match:
     return Match(matched, [name for name in own if name not in matched], [name for name in arrays if name not in used])
 
 
+def is_simple_pose(names) -> bool:
+    """Whether they are the names in a file of GluonCV's SimplePose, saved or exported."""
+    return any(re.match(r'(arg:)?(deconv_layers\.|conv\d+_weight)', name) for name in names)
+
+
 def _whole(own, arrays, path):
     """{structural name: name in the file} of every parameter; InputError unless the file is of the same network."""
     places = _places(own, arrays)
