@@ -41,8 +41,8 @@ class HeatmapNet(gluon.HybridBlock):
     share conv1 to conv3; each has its own conv4, conv5 and head, and sees the heat maps of the stage before.
     """
 
-    def __init__(self, stem, backbone, joints, deconvolutions, stages, integral, freeze_bn=False, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, stem, backbone, joints, deconvolutions, stages, integral, freeze_bn=False):
+        super().__init__()
         self.stride = grid.stride(deconvolutions)
         self.stem = stem
         self.trunks = nn.HybridSequential()
