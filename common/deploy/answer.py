@@ -19,6 +19,9 @@ class Answer(gluon.HybridBlock):
         super().__init__(**kwargs)
         self.net, self._cfg, self._grid = net, cfg, cfg.network.grid
         self._shift = grid.mirror_shift(1, net.stride, self._grid) if net.stride else 0      # the same for any width
+        self.local = None
+        if cfg.test.decode == 'local':
+            self.local = Integral(net.stride, cfg.network.beta, cfg.test.window, kind=self._grid)
         person = skeleton.of(cfg)
         order = mirrored_order(person.flip_pairs, len(person.joints))
         self.order = self.params.get_constant('order', np.float32(order))
@@ -36,7 +39,7 @@ class Answer(gluon.HybridBlock):
             plain, *others = (self.net.integral(view) for view in views)
             found = self._mean([plain, *(self._moved(F, other) for other in others)])
         elif test.decode == 'local':
-            found = Integral(self.net.stride, self._cfg.network.beta, test.window, kind=self._grid)(averaged)
+            found = self.local(averaged)
         else:
             found = grid.to_pixels(maximum(F, averaged, 0.25 if test.decode == 'quarter' else 0), self.net.stride,
                                    self._grid)
