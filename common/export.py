@@ -15,13 +15,13 @@ Both .onnx answer as the demo does (common/deploy/README.md). Programs of this p
 from pathlib import Path
 
 from common import config, files
-from common.data.images import find_photographs
 from common.deploy import onnx_graph
 from common.deploy.export import export
 from common.errors import InputError
 from common.predict import onnx_net
 from common.programs import options
 from common.programs.cli import run
+from common.programs.sources import find_photographs
 from common.train.run import BEST
 
 

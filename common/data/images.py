@@ -5,7 +5,6 @@ A JPEG decodes directly at 1/2, 1/4 or 1/8 of its size, for far less work. Reduc
 same place whatever the reduction.
 """
 import re
-import sys
 from contextlib import suppress
 from io import BytesIO
 from typing import Tuple
@@ -17,8 +16,6 @@ from PIL import Image
 from common import files
 from common.errors import InputError
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')      # of photographs in a folder
-UNREAD = ('.gif', '.jfif', '.avif', '.heic', '.heif')                      # photographs too, but passed over
 FORMATS = ('JPEG', 'PNG', 'BMP', 'WEBP', 'TIFF', 'GIF')
 MOST_PIXELS = 1 << 26                         # 200 MB as BGR, and 400 MB more while a progressive JPEG is decoded
 LONGEST = 32766                               # side of what OpenCV warps
@@ -37,20 +34,6 @@ _FLAGS = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDU
 _ORIENTATION = 0x0112                         # Exif's tag
 _JPEG, _START_OF_SCAN, _END_OF_IMAGE = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 _MARKER = re.compile(b'\xff[\xc0-\xcf\xd8-\xfe]')                            # none of these occurs within a scan
-
-
-def find_photographs(folder) -> list:
-    """The image files of a folder, sorted; InputError if there is none. Those of other kinds are named in a warning."""
-    if not folder.is_dir():
-        raise InputError(f'{folder}: no such folder')
-    found = sorted(folder.iterdir())
-    paths, others = ([path for path in found if path.suffix.lower() in kinds] for kinds in (SUFFIXES, UNREAD))
-    if others:
-        print(f'warning: {folder}: left out: {", ".join(path.name for path in others)} (what is read: '
-              f'{", ".join(SUFFIXES)})', file=sys.stderr)
-    if not paths:
-        raise InputError(f'{folder}: no image in this folder ({", ".join(SUFFIXES)})')
-    return paths
 
 
 def read_image(path, step=1.0, upright=False) -> Tuple[np.ndarray, int]:

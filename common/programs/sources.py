@@ -1,4 +1,4 @@
-"""What the demo looks at: photographs, videos and cameras, and where in them people are."""
+"""What a network is shown: photographs, their folders, videos and cameras, and where in them people are."""
 import sys
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple
@@ -6,11 +6,13 @@ from typing import Callable, Iterator, NamedTuple
 import numpy as np
 
 from common.data import video
-from common.data.images import SUFFIXES, find_photographs, read_rgb
+from common.data.images import read_rgb
 from common.errors import InputError
 from common.predict import boxes, people
 
 MOVING = ('video', 'camera')
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')      # of photographs in a folder
+UNREAD = ('.gif', '.jfif', '.avif', '.heic', '.heif')                      # photographs too, but passed over
 
 
 class Source(NamedTuple):
@@ -19,6 +21,20 @@ class Source(NamedTuple):
     kind: str                                 # photograph, photographs, video or camera
     paths: list                               # of files; of a camera what OpenCV calls it
     name: str                                 # for messages
+
+
+def find_photographs(folder) -> list:
+    """The image files of a folder, sorted; InputError if there is none. Those of other kinds are named in a warning."""
+    if not folder.is_dir():
+        raise InputError(f'{folder}: no such folder')
+    found = sorted(folder.iterdir())
+    paths, others = ([path for path in found if path.suffix.lower() in kinds] for kinds in (SUFFIXES, UNREAD))
+    if others:
+        print(f'warning: {folder}: left out: {", ".join(path.name for path in others)} (what is read: '
+              f'{", ".join(SUFFIXES)})', file=sys.stderr)
+    if not paths:
+        raise InputError(f'{folder}: no image in this folder ({", ".join(SUFFIXES)})')
+    return paths
 
 
 def source_of(images, camera) -> Source:

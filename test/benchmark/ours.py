@@ -19,12 +19,12 @@ from mxnet import autograd
 from sides import JOINTS, batch
 
 from common import config, runtime
-from common.data.images import find_photographs
 from common.data.loader import Batch, Loader
 from common.deploy.export import export
 from common.nets import pose_net
 from common.nets.integral import Integral
 from common.predict import inference
+from common.programs.sources import find_photographs
 from common.train import trainer
 from common.weights import checkpoint
 from pose_mpii.pckh import pckh
