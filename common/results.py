@@ -1,6 +1,7 @@
 """The JSON files that tests of networks leave, `test.json`, gathered for tables, and text made of them."""
 import os
 import re
+import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Optional
@@ -18,7 +19,7 @@ EXPERIMENTS = ROOT / 'experiments'
 TEST, TRAINING = 'test.json', 'result.json'              # of a test, and of the training beside it
 # What makes it another result than the others.
 IDENTITY = ('data', 'experiment', 'seed', 'split', 'boxes')
-NOT_RUN = 'not run'
+NOT_RUN, NOBODY = 'not run', 'Not run.'
 
 
 # What tables show of a result's configuration.
@@ -56,7 +57,11 @@ def collect(folders) -> dict:
             raise InputError(f'{folder}: no such folder of results')
         for path in sorted(folder.rglob(TEST)):
             result = read(path)
-            last[tuple(result.get(key) for key in IDENTITY)] = result
+            identity = tuple(result.get(key) for key in IDENTITY)
+            if identity in last:
+                print(f'{last[identity]["path"]}: left out, as {path} is of the same experiment, data, split and seed',
+                      file=sys.stderr)
+            last[identity] = result
     found = {}
     for result in sorted(last.values(), key=lambda result: result['seed']):
         found.setdefault(result['data'], {}).setdefault(result['experiment'], []).append(result)
@@ -130,6 +135,12 @@ class Section:
         """The results of an entry on a split, one a seed; None: those that its training chose its network by."""
         return _on(self.results(entry), split)
 
+    def table(self, title, entries, header, rows, split=None) -> str:
+        """A table as Markdown under its title; a line where none of its entries has been run (on a split)."""
+        if not any(self.seeds(entry, split) for entry in entries):
+            return f'### {title}\n\n{NOBODY}\n'
+        return f'### {title}\n\n' + markdown(header, rows)
+
     def runs(self) -> dict:
         """{name below the family, such as 'table2/h1' or 'study/h1_more': the results of its seeds}, in that order."""
         runs = {name[len(self.family) + 1:]: _on(results) for name, results in sorted(self._found.items())}
@@ -166,6 +177,17 @@ def sections(found, data_set, section=Section) -> list:
                        if entry(name) and any(one['config']['data']['set'] == data_set for one in results)})
     papers = [pair for pair in families if pair[0] == data_set] or [(data_set, '')]
     return [section(family, data, found.get(data, {})) for family, data in dict.fromkeys(papers + families)]
+
+
+def others(found) -> str:
+    """The results that are in no section, as Markdown: of experiments whose names have no table in them; '' for none."""
+    families = {_family(name) for names in found.values() for name in names if entry(name)}
+    rows = [[f'`{name}`', result['data'], result['split'], str(result['seed']), result['config']['test']['decode'],
+             ', '.join(f'{key} {value:.1f}' for key, value in result.items() if type(value) is float)]
+            for names in found.values() for name, runs in sorted(names.items()) if _family(name) not in families
+            for result in runs]
+    header = ['experiment', 'data', 'split', 'seed', 'decoding', 'scores']
+    return '## Other experiments\n\n' + markdown(header, rows) if rows else ''
 
 
 def entry(name) -> str:

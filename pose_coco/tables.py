@@ -1,7 +1,7 @@
 """Table 8 of the paper from results on the disk (`scripts/paper_tables.py`)."""
 from common import results
 from common.guard.checks import is_number_or_null, is_object
-from common.results import NOT_RUN, markdown, mean_and_spread
+from common.results import NOBODY, NOT_RUN, markdown, mean_and_spread
 from pose_coco import paper
 from pose_coco.ap import COLUMNS
 
@@ -30,6 +30,9 @@ def table8(section) -> str:
         rows.append([f'{method}, paper' if method else name, backbone, 'test-dev', *(f'{v:.1f}' for v in figures)])
         if method:
             rows += _ours(section, name, method)
+    entries = [name for name in paper.TABLE8 if section.results(name)]
+    if not entries:
+        return f'### Table 8: COCO\n\n{NOBODY}\n'
     return '### Table 8: COCO\n\n' + markdown(['', 'backbone', 'tested on', *COLUMNS], rows)
 
 

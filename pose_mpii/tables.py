@@ -119,7 +119,8 @@ def table2(section) -> str:
         rows.append([paper.NAMES.get(method, method), section.score(entry), section.last_score(entry),
                      section.score(entry, 'local'), _triple(paper.SCORES[entry]) if entry in paper.SCORES else '-'])
     header = ['', 'ours', 'ours, last epoch', 'ours, local integral', 'paper']
-    return '### Table 2: methods\n\n' + markdown(header, rows)
+    entries = [f'table2/{method}' for method in section.methods('table2', TABLE2)]
+    return section.table('Table 2: methods', entries, header, rows)
 
 
 def by_decoding(section) -> Optional[str]:
@@ -153,10 +154,10 @@ def settings_table(section, table) -> Optional[str]:
     columns = {key: heading for key, heading in columns.items() if section.configuration(f'{table}/{key}/i1')}
     if not columns:
         return None
-    rows = []
+    rows, shown = [], []
     for method in dict.fromkeys(name for column in columns for name in section.methods(f'{table}/{column}', methods)):
         entries = [f'{table}/{column}/{method}' for column in columns]
-        name = paper.NAMES.get(method, method)
+        name, shown = paper.NAMES.get(method, method), shown + entries
         rows.append([name, *map(section.score, entries)])
         if method != 'r1':                    # it has no heat maps
             rows.append([f'{name}, local integral', *(section.score(entry, 'local') for entry in entries)])
@@ -171,7 +172,7 @@ def settings_table(section, table) -> Optional[str]:
     if None not in printed:
         rows.append(['paper, FLOPs', *(f'{giga}G' for giga, _ in printed)])
         rows.append(['paper, params', *(f'{mega}M' for _, mega in printed)])
-    return f'### {title}\n\n' + markdown(['', *columns.values()], rows)
+    return section.table(title, shown, ['', *columns.values()], rows)
 
 
 def table6(section) -> str:
@@ -184,7 +185,7 @@ def table6(section) -> str:
             ours = section.seeds(name, 'test')
             scores = [ours[0]['joints'].get(group) for group in groups] + [ours[0]['PCKh@0.5']] if ours else [None] * 8
             rows.append([f'{label}, ours', *(NOT_RUN if value is None else f'{value:.1f}' for value in scores)])
-    return '### Table 6: PCKh@0.5 on the test split\n\n' + markdown(['', *groups, 'Mean'], rows)
+    return section.table('Table 6: PCKh@0.5 on the test split', paper.TABLE6, ['', *groups, 'Mean'], rows, 'test')
 
 
 def table7(section) -> str:
@@ -197,8 +198,8 @@ def table7(section) -> str:
             counted = section.complexity(name)
             rows.append([f'{label}, ours', f'{ours[0]["PCKh@0.5"]:.1f}' if ours else NOT_RUN,
                          ' x '.join(map(str, section.configuration(name).input.size)), counted[1], counted[0]])
-    return '### Table 7: accuracy and cost\n\n' + markdown(
-        ['', 'PCKh@0.5', 'image', 'parameters', 'multiply-accumulates'], rows)
+    return section.table('Table 7: accuracy and cost', paper.TABLE7,
+                         ['', 'PCKh@0.5', 'image', 'parameters', 'multiply-accumulates'], rows, 'test')
 
 
 def figure3(section, path) -> bool:

@@ -3,8 +3,8 @@
     sh scripts/paper_tables.sh [--results DIR ...] [--out DIR] [--data DIR]
 
 Reads every `test.json` below the folders of results and writes OUT/tables.md and OUT/figure3_*.png: sections for the
-paper's settings, where cells that nobody has run say so, and one for each other family of experiments (such as
-experiments/cpu/mpii) and data set there are results of. Several seeds of an experiment become mean and standard
+paper's settings, one for each other family of experiments (such as experiments/cpu/mpii) and data set there are results
+of, and a list of all other experiments. Cells and tables that nobody has run say so. Several seeds of an experiment become mean and standard
 deviation. With --data, the folder of that data set, Figure 2 is drawn from the networks of H1 and I1 where their
 best.params lie beside their test.json.
 """
@@ -47,8 +47,8 @@ def main(argv=None):
     args = parser.parse_args(argv)
     found = results.collect(args.results)
     files.make_folder(args.out)
-    files.write_text(args.out / TABLES, '\n'.join([LEGEND, pose_mpii.tables.write(found, args.out, args.data),
-                                                   pose_coco.tables.write(found)]))
+    parts = [LEGEND, pose_mpii.tables.write(found, args.out, args.data), pose_coco.tables.write(found), results.others(found)]
+    files.write_text(args.out / TABLES, '\n'.join(part for part in parts if part))
     print(args.out / TABLES)
 
 

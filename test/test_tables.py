@@ -100,8 +100,8 @@ def test_table_8_has_the_papers_rows_and_ours(root, written):
     assert row(text, 'I1, ours', section) == ['ResNet-18 (128 x 128)', 'val2017, annotated boxes', *ours]
     assert row(text, 'I1, ours, local integral', section)[2] == '52.0 ± 1.4'
     assert row(text, 'H1, ours', section) == ['ResNet-18 (128 x 128)', '', *['not run'] * 5]
-    assert row(text, 'He et al. (Mask R-CNN), 2017', 'coco')[2] == '63.1'
-    assert row(text, 'I1, ours', 'coco') == ['ResNet-101 (256 x 256)', '', *['not run'] * 5]
+    assert row(text, 'He et al. (Mask R-CNN), 2017', section)[2] == '63.1'
+    assert '### Table 8: COCO\n\nNot run.\n' in text.partition('## experiments/coco\n')[2]
 
 
 def test_results_with_other_boxes_are_another_row(root, written):
@@ -161,8 +161,21 @@ def test_data_sets_are_kept_apart_and_the_papers_setting_says_what_is_not_run(ro
     text = written(result(root, 'table2/h1', 0.2), result(root, 'table2/h1', 0.05, data='drawings'))
     assert row(text, 'H1', 'cpu/mpii on photographs')[0] == '100.0 / 0.0 / 60.8'
     assert row(text, 'H1', 'cpu/mpii on drawings')[0] == '100.0 / 100.0 / 90.2'
-    assert row(text, 'H1', 'mpii')[0] == 'not run'
-    assert row(text, 'MS-I1, ours', 'mpii')[-1] == 'not run'
+    unrun = text.partition('## experiments/mpii\n')[2].partition('\n## ')[0]
+    assert unrun.count('### Table') == unrun.count('\n\nNot run.\n') == 6 and '|' not in unrun
+
+
+def test_other_experiments_are_listed(root, written):
+    own = {**result(root, 'table2/h1', 0.2), 'experiment': 'mine/h1'}
+    own['config']['data']['set'] = 'horses'
+    text = written(result(root, 'table2/h1', 0.2), own)
+    assert '| `mine/h1` | photographs | valid | 0 | argmax | PCKh@0.5 100.0, PCKh@0.1 0.0, AUC 60.8 |' in text
+    assert text.count('## Other experiments') == 1
+
+
+def test_a_result_that_another_replaces_is_said(root, written, capsys):
+    written(result(root, 'table2/h1', 0.2), result(root, 'table2/h1', 0.3))
+    assert '0/test.json: left out, as' in capsys.readouterr().err
 
 
 def test_a_family_may_lack_rows_of_table_6(root, written, tmp_path, monkeypatch):
@@ -172,7 +185,7 @@ def test_a_family_may_lack_rows_of_table_6(root, written, tmp_path, monkeypatch)
     for path in (tmp_path / 'experiments/mpii/table6').glob('ms_i1*'):
         path.unlink()
     monkeypatch.setattr(results, 'EXPERIMENTS', tmp_path / 'experiments')
-    text = written(result(root, 'table2/h1', 0.2))
+    text = written({**result(root, 'table2/h1', 0.2, split='test'), 'experiment': 'mpii/table6/h1'})
     assert row(text, 'I1, ours', 'mpii')[-1] == 'not run' and '| MS-I1, paper |' in text
     assert '| MS-I1, ours |' not in text
 
@@ -200,7 +213,8 @@ def test_the_sources_say_where_a_result_is_not_as_its_file(root, written, tmp_pa
 
 
 def test_complexity_is_counted(written, root):
-    counted = row(written(result(root, 'table2/h1', 0.2)), 'I1, multiply-accumulates', 'mpii')
+    counted = row(written({**result(root, 'table2/h1', 0.2), 'experiment': 'mpii/table2/h1'}), 'I1, multiply-accumulates',
+                  'mpii')
     assert counted == ['1.8G', '1.5G', '7.2G', '6.1G']               # the paper prints 1.8, 1.5, 7.3 and 6.2
 
 
