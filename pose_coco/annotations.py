@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from common.errors import InputError
 from common.files import read_json
-from common.guard.rules import check_record, check_records, is_list, is_name, is_number, is_text
+from common.guard import yaml_text
+from common.guard.checks import is_list, is_text
+from common.guard.rules import check_record, check_records, is_name, is_number
 
 PERSON = 1                                    # the category's id in COCO's own files, in detections and in results
 NAME = 'person'
@@ -54,7 +56,7 @@ def read(path) -> Annotations:
             people.append(_completed(annotation))
     if not any(person['num_keypoints'] and not person['iscrowd'] for person in people):
         raise InputError(f'{path}: no person in it has a keypoint ({len(annotations)} annotations, {len(people)} of '
-                         f'them of "{category["name"]}")')
+                         f'them of "{NAME}")')
     return Annotations(images, people, joints, _limbs(category, len(joints)), without_area)
 
 
@@ -75,11 +77,11 @@ def _category(path, content):
     check_records(path, 'category', categories, {'id': WHOLE, 'name': (is_text, 'a text')})
     people = [category for category in categories if plain(category['name']) == NAME]
     if not people:
-        names = ', '.join(f'"{category["name"]}"' for category in categories[:5])
+        names = ', '.join(yaml_text.shown(category['name']) for category in categories[:5])
         raise InputError(f'{path}: has no keypoints of people: none of its {len(categories)} categories is named '
                          f'"{NAME}" ({names})')
     if 'keypoints' not in people[0]:
-        raise InputError(f'{path}: has no keypoints of people: its category "{people[0]["name"]}" has no list '
+        raise InputError(f'{path}: has no keypoints of people: its category "{NAME}" has no list '
                          f'"keypoints"; {HINT}')
     check_record(path, f'category {categories.index(people[0])}', people[0], {'keypoints': _NAMES})
     return people[0]

@@ -71,7 +71,7 @@ def nobody():
     (of_category(keypoints=OWN), "the keypoints of its people are not COCO's 17 (not COCO's: tail; without left eye)"),
     (of_category(keypoints='nose'), 'category 1 has a bad "keypoints"'),
     (of_category(keypoints=['a', 'A']), 'category 1 has a bad "keypoints": it should be a list of different names'),
-    (of_category(name='cat'), 'has no keypoints of people: none of its 2 categories is named "person" ("dog", "cat")'),
+    (of_category(name='cat'), 'has no keypoints of people: none of its 2 categories is named "person" (\'dog\', \'cat\')'),
     ({**small_set(), 'categories': [{'id': 1}]}, 'category 0 has no "name"'),
     ({**small_set(), 'categories': []}, 'has no keypoints of people: no list "categories"'),
     ({**small_set(), 'annotations': {}}, 'has no keypoints of people: no list "annotations"'),
