@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
-from common import config, export
+from common import export
 from common.errors import InputError
-from common.predict.onnx_net import OnnxNet
 from pose_mpii import decodings, demo, evaluate, from_coco, heatmaps, prepare, tables, test, train
 from pose_mpii.dataset import person_box
 from pose_mpii.layout import ground_truth_file, read_split
@@ -184,9 +183,14 @@ def test_it_is_tested_evaluated_and_drawn(data, trained, tmp_path, capsys):
     assert (tmp_path / 'maps.png').exists() and '| beta |' in capsys.readouterr().out
 
 
-def test_it_is_exported(trained, tmp_path):
+def test_its_export_has_its_scores(data, trained, tmp_path):
     export.main([*options(trained), '--out', str(tmp_path), '--onnx'])
-    assert OnnxNet(tmp_path / 'i1.onnx', config.load(trained / 'config.yaml')).stride == 8
+    scores = []
+    for network in (options(trained), ['--params', str(tmp_path / 'i1.onnx')]):
+        test.main([*network, '--data', str(data), '--json', str(tmp_path / 'test.json')])
+        scores.append(json.loads((tmp_path / 'test.json').read_text()))
+    assert list(scores[0]['joints']) == list(scores[1]['joints'])
+    assert scores[1]['AUC'] == pytest.approx(scores[0]['AUC'], abs=0.5)
 
 
 def test_the_papers_tables_leave_it_out(trained, tmp_path):
