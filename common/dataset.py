@@ -45,7 +45,8 @@ class Dataset:
     def with_skeleton(self, skeleton) -> 'Dataset':
         """This data set as that of people with a configuration's `Skeleton`; InputError where it has only its own."""
         if skeleton.joints != self.skeleton.joints:
-            raise InputError(f'data.skeleton has other joints than {self.name}, whose are {", ".join(self.skeleton.joints)}')
+            raise InputError(f'data.skeleton has other joints than {self.name}, whose are '
+                             f'{", ".join(self.skeleton.joints)}')
         return self
 
     def samples(self, source, size) -> list:

@@ -21,8 +21,8 @@ class Annotations(NamedTuple):
 
     images: list                              # dicts with `id`, `file_name`, `width` and `height`
     people: list                              # dicts with `image_id`, `category_id` (`PERSON`), `bbox` [x, y, width,
-                                              # height], `area`, `iscrowd`, `num_keypoints` and `keypoints` [x, y, v] * K,
-                                              # v 0 for a joint without label, 1 for a hidden and 2 for a visible one
+                                              # height], `area`, `iscrowd`, `num_keypoints`, `keypoints` [x, y, v] * K:
+                                              # v is 0 for a joint without label, 1 for a hidden, 2 for a visible one
     joints: tuple                             # the K names of keypoints, as the file spells them
     limbs: tuple                              # pairs of indices into these; empty where the file has no "skeleton"
     without_area: int                         # people whose `area` is that of their box

@@ -87,7 +87,8 @@ def read_annotations(path) -> dict:
     if names != JOINTS:
         unknown = [name for name in names if name not in JOINTS]
         lacking = [name for name in JOINTS if name not in names]
-        told = [f'{what} {", ".join(joints)}' for what, joints in (("not COCO's:", unknown), ('without', lacking)) if joints]
+        told = [f'{what} {", ".join(joints)}' for what, joints in (("not COCO's:", unknown), ('without', lacking))
+                if joints]
         raise InputError(f'{path}: the keypoints of its people are not COCO\'s {len(JOINTS)} '
                          f'({"; ".join(told) or "in another order"}); for others there is pose_mpii/prepare.py --coco')
     if found.without_area:

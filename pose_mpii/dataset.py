@@ -28,8 +28,8 @@ def person_box(center, scale, size) -> Tuple[float, float, float, float]:
 def load_samples(data, split, size, person=SKELETON) -> list:
     """The people of a split, for an input of `size`, as a list of `Sample` in the order of the annotation file.
 
-    person: the `Skeleton` of their joints. A split without joints (test) gives joints that are all invisible. InputError
-    as `layout.read_split`.
+    person: the `Skeleton` of their joints. A split without joints (test) gives joints that are all invisible.
+    InputError as `layout.read_split`.
     """
     return to_samples(data, read_split(data, split, person), size, person)
 
@@ -79,7 +79,8 @@ class Mpii(Dataset):
         return People(samples, truth, {'unit': f'measured by {self.rules.unit}'} if measured else {})
 
     def files(self, source) -> list:
-        return [file(source.data, part) for part in parts(source.split) for file in (annotation_file, ground_truth_file)]
+        return [path(source.data, part) for part in parts(source.split)
+                for path in (annotation_file, ground_truth_file)]
 
     def score(self, people, joints, scores) -> dict:
         return pck(joints + 1, *people.truth, self.rules)

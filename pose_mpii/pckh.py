@@ -1,4 +1,4 @@
-"""PCKh, the metric of MPII (Andriluka et al., CVPR 2014; Section 6.1 of the paper), and PCK for skeletons without a head.
+"""PCKh, the metric of MPII (Andriluka et al., CVPR 2014; Section 6.1), and PCK for skeletons without a head.
 
 A predicted joint is correct at alpha if it lies within alpha head sizes of the ground truth; a head size is 0.6
 diagonals of the head box. The paper says "less than"; here the bound itself is correct too, so that a perfect
@@ -97,9 +97,9 @@ def pckh(predictions, joints, visible, head_boxes) -> dict:
 def pck(predictions, joints, visible, sizes, how) -> dict:
     """The three `Rules.metrics`, and the first one of each group of joints, in percent.
 
-    Arguments as of `distances`. Returns {'PCKh@0.5': ., 'PCKh@0.1': ., 'AUC': ., 'joints': {'Head': ., ...}, 'curve':
-    [...]}: the curve is PCKh at every alpha of `ALPHAS` (Figure 3), AUC its mean; a group without any annotated joint is
-    None.
+    Arguments as of `distances`. Returns {'PCKh@0.5': ., 'PCKh@0.1': ., 'AUC': ., 'joints': {'Head': ., ...},
+    'curve': [...]}: the curve is PCKh at every alpha of `ALPHAS` (Figure 3), AUC its mean; a group without any
+    annotated joint is None.
     """
     found = distances(predictions, joints, visible, sizes, how)
     values = _curve(found)

@@ -56,9 +56,9 @@ def of_records(path, records, person) -> Truth:
     known = visible[:, pair].all(axis=1) & (sizes >= LEAST_UNIT)
     unit = rules(person).unit
     if not known.any():
-        raise InputError(f'{path}: nobody in it can be scored: errors are measured by the distance {unit}, which nobody '
-                         f'has; name two other joints in the skeleton\'s normalised_by')
+        raise InputError(f'{path}: nobody in it can be scored: errors are measured by the distance {unit}, which '
+                         f'nobody has; name two other joints in the skeleton\'s normalised_by')
     if not known.all():
-        print(f'warning: {path}: {len(known) - known.sum()} of {len(known)} people are not scored: errors are measured by '
-              f'the distance {unit}, which they lack', file=sys.stderr)
+        print(f'warning: {path}: {len(known) - known.sum()} of {len(known)} people are not scored: errors are measured '
+              f'by the distance {unit}, which they lack', file=sys.stderr)
     return Truth(joints, visible & known[:, np.newaxis], np.where(known, sizes, np.nan))

@@ -1,7 +1,6 @@
 """Photographs and joints of one's own: annotations in COCO's format with other names, through the programs of MPII."""
 import json
 import shutil
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,6 +12,7 @@ from common.errors import InputError
 from pose_mpii import decodings, demo, evaluate, from_coco, heatmaps, prepare, tables, test, train
 from pose_mpii.dataset import person_box
 from pose_mpii.layout import ground_truth_file, read_split
+from pose_mpii.skeleton import SKELETON
 
 ORDER = (0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 8, 9)                       # LSP's joints among MPII's
 NAMES = ['R_Ankle', 'R_Knee', 'R_Hip', 'L_Hip', 'L_Knee', 'L_Ankle', 'R_Wrist', 'R_Elbow', 'R_Shoulder', 'L_Shoulder',
@@ -34,7 +34,8 @@ def as_coco(data, splits=('train', 'valid'), names=NAMES):
                         {'image_id': number, 'category_id': 3, 'bbox': [*low, *(high - low)],
                          'keypoints': np.column_stack([points, 2 * visible]).ravel().tolist()}]
     return {'images': images, 'annotations': annotations,
-            'categories': [{'id': 1, 'name': 'dog'}, {'id': 3, 'name': 'Person', 'keypoints': names, 'skeleton': LIMBS}]}
+            'categories': [{'id': 1, 'name': 'dog'},
+                           {'id': 3, 'name': 'Person', 'keypoints': names, 'skeleton': LIMBS}]}
 
 
 def write(path, content):
@@ -136,7 +137,7 @@ def few(folder, content):
 
 
 @pytest.mark.parametrize('damage, told', [
-    (lose, 'missing, as are 0 more'), (empty, 'this file is empty'), (turn, 'its annotation says width 80 and height 96'),
+    (lose, 'missing, as are 0 more'), (empty, 'this file is empty'), (turn, 'its annotation says width 80'),
     (few, 'has people in fewer than 5 photographs'),
     (lambda _, content: content['categories'].pop(), 'none of its 1 categories is named "person"'),
     (lambda _, content: content['annotations'].clear(), 'no person in it has a keypoint'),
@@ -167,7 +168,7 @@ def test_it_is_tested_evaluated_and_drawn(data, trained, tmp_path, capsys):
     test.main([*options(trained), '--data', str(data), '--json', str(tmp_path / 'test.json'),
                '--save', str(tmp_path / 'joints.json'), '--picture', str(tmp_path / 'people.png')])
     scores = json.loads((tmp_path / 'test.json').read_text())
-    assert 'measured by Head Top to Neck' in capsys.readouterr().out and scores['unit'] == 'measured by Head Top to Neck'
+    assert scores['unit'] == 'measured by Head Top to Neck' and scores['unit'] in capsys.readouterr().out
     assert list(scores['joints']) == ['Ankle', 'Knee', 'Hip', 'Wrist', 'Elbow', 'Shoulder', 'Neck', 'Head Top']
     evaluate.main(['--pred', str(tmp_path / 'joints.json'), '--data', str(data), '--skeleton',
                    str(data / 'skeleton.yaml'), '--json', str(tmp_path / 'again.json')])
@@ -178,7 +179,7 @@ def test_it_is_tested_evaluated_and_drawn(data, trained, tmp_path, capsys):
     assert [joint['name'] for joint in json.loads((tmp_path / 'pose.json').read_text())[0]['joints']] == \
         [name.replace('_', ' ') for name in NAMES]
     decodings.main([*options(trained), '--data', str(data)])
-    heatmaps.main(['--network', options(trained)[1], options(trained)[3], '--data', str(data), '--joints', 'L Wrist,Neck',
+    heatmaps.main(['--network', options(trained)[1], options(trained)[3], '--data', str(data), '--joints', 'Neck,L Hip',
                    '--out', str(tmp_path / 'maps.png')])
     assert (tmp_path / 'maps.png').exists() and '| beta |' in capsys.readouterr().out
 
@@ -200,9 +201,9 @@ def test_the_papers_tables_leave_it_out(trained, tmp_path):
 
 # --- what is scored ------------------------------------------------------------------------------------------------
 
-def predictions(data, split, person, error):
-    """The annotated joints of a split, `error` pixels off, as a file."""
-    joints = [np.array(record['joints']) + [error, 0] for record in read_split(data, split, person)]
+def predictions(data, person, error):
+    """The annotated joints of valid, `error` pixels off, as a file."""
+    joints = [np.array(record['joints']) + [error, 0] for record in read_split(data, 'valid', person)]
     return str(write(data.parent / 'joints.json', np.stack(joints).tolist()))
 
 
@@ -225,7 +226,7 @@ def test_without_a_head_the_figures_are_called_by_what_measures(data, tmp_path, 
     counts = np.array([record['joints_vis'] for record in records]) * known[:, None]
     error = 0.5 * np.median(sizes)
     found = 100 * counts[error <= 0.5 * np.array(sizes)].sum() / counts.sum()
-    evaluate.main(['--pred', predictions(data, 'valid', person, error), '--data', str(data), '--skeleton', str(path),
+    evaluate.main(['--pred', predictions(data, person, error), '--data', str(data), '--skeleton', str(path),
                    '--json', str(tmp_path / 'scores.json')])
     scores = json.loads((tmp_path / 'scores.json').read_text())
     assert list(scores)[:3] == [*metrics, 'AUC'] and scores[metrics[0]] == pytest.approx(found)
@@ -236,7 +237,7 @@ def test_without_its_ground_truth_mpii_is_measured_by_head_and_neck(tiny_data, t
     data = shutil.copytree(tiny_data, tmp_path / 'data')
     scores = []
     for name in ('with', 'without'):
-        evaluate.main(['--pred', predictions(data, 'valid', from_coco.skeleton.read(Path(prepare.__file__).with_name('skeleton.yaml')), 2),
+        evaluate.main(['--pred', predictions(data, SKELETON, 2),
                        '--data', str(data), '--json', str(tmp_path / f'{name}.json')])
         scores.append(json.loads((tmp_path / f'{name}.json').read_text()))
         ground_truth_file(data, 'valid').unlink(missing_ok=True)
@@ -251,13 +252,13 @@ def test_who_cannot_be_measured_is_not_scored_and_counted(data, tmp_path, capsys
         record['joints_vis'][12] = 0
     write(copy / 'annot/valid.json', records)
     arguments = ['--data', str(copy), '--skeleton', str(path), '--json', str(tmp_path / 'scores.json')]
-    evaluate.main(['--pred', predictions(copy, 'valid', person, 0), *arguments])
+    evaluate.main(['--pred', predictions(copy, person, 0), *arguments])
     assert 'valid.json: 2 of 4 people are not scored: errors are measured by' in capsys.readouterr().err
     for record in records:
         record['joints_vis'][12] = 0
     write(copy / 'annot/valid.json', records)
-    with pytest.raises(InputError, match="nobody in it can be scored.*name two other joints in the skeleton's normalised"):
-        evaluate.main(['--pred', predictions(copy, 'valid', person, 0), *arguments])
+    with pytest.raises(InputError, match="nobody in it can be scored.*two other joints in the skeleton's normalised_by"):
+        evaluate.main(['--pred', predictions(copy, person, 0), *arguments])
 
 
 def test_several_splits_are_tested_as_one(tiny_data, experiments, params, tmp_path):
