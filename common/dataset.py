@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 
+from common.errors import InputError
 from common.skeleton import Skeleton
 
 
@@ -40,6 +41,13 @@ class Dataset:
     reference: str = ''                       # what the paper's figures are of
     paper: dict = {}                          # {a table's entry, such as 'table2/i1': the paper's figures, by `metrics`}
     released: Optional[str] = None            # .params of a trained network, its .yaml beside it
+
+    def with_skeleton(self, skeleton) -> 'Dataset':
+        """This data set as that of people with a configuration's `Skeleton`; InputError where it has only its own."""
+        if skeleton.joints != self.skeleton.joints:
+            raise InputError(f'data.skeleton has other joints than {self.name}, whose are '
+                             f'{", ".join(self.skeleton.joints)}')
+        return self
 
     def samples(self, source, size) -> list:
         """The `data.crop.Sample`s of a split to train on, for an input of `size` (width, height)."""

@@ -1,4 +1,4 @@
-"""The exception for everything a user can get wrong, one kind of it, and the one for being asked to end."""
+"""The exception for everything a user can get wrong, two kinds of it, and the one for being asked to end."""
 
 
 class InputError(Exception):
@@ -11,6 +11,10 @@ class InputError(Exception):
 
 class StorageError(InputError):
     """A file cannot be read now: it is not there, or the disk or network that it is on fails."""
+
+
+class AnnotationError(InputError):
+    """An annotation contradicts what it is of: to go on without the image would hide that all of them do."""
 
 
 class Terminated(Exception):

@@ -7,15 +7,20 @@ A skeleton is a small YAML file, which `data.skeleton` of an experiment names (`
     limbs: [[right ankle, right knee], ...]
     optional: [pelvis, thorax]                                # may be left out: joints that not all data have, ...
     detours: [[upper neck, right shoulder], ...]              # ... and limbs that are drawn where these are not shown
+    normalised_by: [head top, upper neck]                     # their distance is the unit of errors (PCKh's head size);
+                                                              # may be left out: these two, where it has them, or none
+    sides: RRRLLL...                                          # right, left or middle; may be left out: by the names
 """
 from pathlib import Path
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Optional, Tuple
 
+from common.errors import InputError
 from common.guard import yaml_text
 from common.guard.rules import Wrong
 
-KEYS, MORE = ('joints', 'flip_pairs', 'limbs'), ('optional', 'detours')
+KEYS, MORE = ('joints', 'flip_pairs', 'limbs'), ('optional', 'detours', 'normalised_by', 'sides')
 PAIRS = ('flip_pairs', 'limbs', 'detours')
+HEAD_SIZE = ['head top', 'upper neck']        # what errors are measured by where a skeleton does not say it
 
 
 class Skeleton(NamedTuple):
@@ -26,16 +31,16 @@ class Skeleton(NamedTuple):
     limbs: Tuple[Tuple[int, int], ...]        # what is drawn as a line
     optional: Tuple[int, ...] = ()            # joints that not all data have
     detours: Tuple[Tuple[int, int], ...] = () # limbs instead of those of joints in `optional` that are not shown
-
-    @property
-    def sides(self) -> str:
-        """A letter a joint: the person's right (R), left (L) or middle (M), as its name begins."""
-        return ''.join(name[0].upper() if name.startswith(('right ', 'left ')) else 'M' for name in self.joints)
+    normalised_by: Optional[Tuple[int, int]] = None            # the joints whose distance is the unit of errors
+    sides: str = ''                           # a letter a joint: the person's right (R), left (L) or middle (M)
 
 
 def read(path) -> Skeleton:
-    """The skeleton in a file of the project's own."""
-    return from_names(check(yaml_text.read(Path(path))))
+    """The skeleton in a file; InputError that names it where it holds none."""
+    try:
+        return from_names(check(yaml_text.read(Path(path))))
+    except Wrong as error:
+        raise InputError(f'{path}: {error}') from None
 
 
 def of(cfg) -> Skeleton:
@@ -47,7 +52,12 @@ def from_names(tree) -> Skeleton:
     """A skeleton of the file's content, which `check` has passed."""
     index = {name: number for number, name in enumerate(tree['joints'])}
     pairs = {key: tuple(tuple(index[name] for name in pair) for pair in tree.get(key, ())) for key in PAIRS}
-    return Skeleton(tuple(tree['joints']), optional=tuple(index[name] for name in tree.get('optional', ())), **pairs)
+    optional = tuple(index[name] for name in tree.get('optional', ()))
+    unit = tree.get('normalised_by') or (HEAD_SIZE if {*HEAD_SIZE} <= {*index} else None)
+    sides = tree.get('sides') or ''.join(
+        name[0].upper() if name.startswith(('right ', 'left ')) else 'M' for name in tree['joints'])
+    return Skeleton(tuple(tree['joints']), optional=optional, sides=sides,
+                    normalised_by=unit and tuple(index[name] for name in unit), **pairs)
 
 
 def check(tree) -> dict:
@@ -67,6 +77,11 @@ def check(tree) -> dict:
     left_out = tree.get('optional', [])
     if not isinstance(left_out, list) or not all(map(_is_label, left_out)) or not set(left_out) <= set(joints):
         raise Wrong('optional: expected a list of joints')
+    if 'normalised_by' in tree and not _is_pair(tree['normalised_by'], joints):
+        raise Wrong('normalised_by: expected two joints')
+    sides = tree.get('sides', len(joints) * 'M')
+    if not isinstance(sides, str) or len(sides) != len(joints) or not {*sides} <= {*'RLM'}:
+        raise Wrong(f'sides: expected {len(joints)} letters R, L or M, one a joint')
     flipped = [name for pair in tree['flip_pairs'] for name in pair]
     if len(set(flipped)) < len(flipped):
         raise Wrong('flip_pairs: a joint stands in two of them')

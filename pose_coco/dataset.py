@@ -69,11 +69,15 @@ def _is_usable(person):
 def _gather(people, images, size):
     keypoints = np.array([person['keypoints'] for person in people], np.float32).reshape(len(people), len(JOINTS), 3)
     visible = (keypoints[..., 2] > 0).astype(np.float32)
-    samples = [Sample(images[person['image_id']]['path'], person_box(person['bbox'], size), *labels)
+    samples = [_sample(images[person['image_id']], person_box(person['bbox'], size), *labels)
                for person, *labels in zip(people, keypoints[..., :2], visible)]
     return People(samples, np.array([person['image_id'] for person in people], np.int64),
                   np.array([sample.box[2] * sample.box[3] for sample in samples]),
                   np.array([person['score'] for person in people], np.float64))
+
+
+def _sample(image, box, joints, visible):
+    return Sample(image['path'], box, joints, visible, (image['width'], image['height']))
 
 
 # --- detections ----------------------------------------------------------------------------------------------------

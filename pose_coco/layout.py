@@ -8,14 +8,15 @@ Keypoints are indices of pixels counted from 0, so they are this project's coord
 [x, y, width, height] measure from the edge of the first pixel, half a pixel before its centre (`dataset.person_box`).
 """
 import json
+import sys
 from pathlib import Path
 
 from common.errors import InputError
 from common.files import read_json, write_text
-from common.guard.rules import check_record, check_records, is_name, is_number
+from common.guard.rules import check_records, is_number
+from pose_coco import annotations
+from pose_coco.annotations import BOX, PERSON, WHOLE, are_numbers, check_image, is_whole
 from pose_coco.skeleton import JOINTS
-
-PERSON = 1                                    # the category's id
 
 
 def annotation_file(data, split) -> Path:
@@ -64,7 +65,7 @@ def read_split(data, split, keypoints=True) -> dict:
         dataset = read_annotations(path) if keypoints else {'images': read_images(path), 'annotations': []}
         joined['images'] += [{**image, 'path': str(folder / image['file_name'])} for image in dataset['images']]
         joined['annotations'] += dataset['annotations']
-    _check_unique(f'{data}: {split}', joined['images'])
+    annotations.check_unique(f'{data}: {split}', joined['images'])
     return joined
 
 
@@ -72,60 +73,28 @@ def read_split(data, split, keypoints=True) -> dict:
 
 def read_images(path) -> list:
     """The image records of an annotation file, checked: dicts with `id`, `file_name`, `width` and `height`."""
-    return _images(path, read_json(path))
+    return annotations.read_images(path, read_json(path))
 
 
 def read_annotations(path) -> dict:
     """The images and the people of a person_keypoints_<split>.json, checked.
 
-    Returns {'images': [...], 'annotations': [...]}, COCO's records: images as of `read_images`, annotations with
-    `image_id`, `category_id`, `bbox` [x, y, width, height], `area`, `iscrowd`, `num_keypoints` and `keypoints`
-    [x, y, v] * 17, where v is 0 for a joint without label, 1 for a hidden and 2 for a visible one. Other categories
-    than the person are left out.
-
-    InputError naming the file, and the record and field that cannot be used; also where no person has a keypoint.
+    Returns {'images': [...], 'annotations': [...]}, `Annotations.images` and `people`; a warning counts those without
+    area. InputError as `annotations.read`, and where the keypoints are not `JOINTS`, in their order.
     """
-    dataset = read_json(path)
-    images = _images(path, dataset)
-    annotations = dataset.get('annotations')
-    if not isinstance(annotations, list) or not _has_keypoints(dataset.get('categories')):
-        raise InputError(f'{path}: has no keypoints of people; person_keypoints_<split>.json has them (an image_info '
-                         'file is for tests with boxes of a detector)')
-    known = {image['id'] for image in images}
-    check_records(path, 'annotation', annotations, {'category_id': _WHOLE})
-    for index, annotation in enumerate(annotations):
-        if annotation['category_id'] == PERSON:
-            check_record(path, f'annotation {index}', annotation, _ANNOTATION)
-            _check_image(path, f'annotation {index}', annotation, known, path)
-    people = [annotation for annotation in annotations if annotation['category_id'] == PERSON]
-    if not any(person['num_keypoints'] and not person['iscrowd'] for person in people):
-        raise InputError(f'{path}: no person in it has a keypoint')
-    return {'images': images, 'annotations': people}
-
-
-def _images(path, dataset):
-    images = dataset.get('images') if isinstance(dataset, dict) else None
-    if not isinstance(images, list) or not images:
-        raise InputError(f'{path}: should be an object with a list "images", as COCO\'s annotation files are')
-    check_records(path, 'image', images, _IMAGE)
-    _check_unique(path, images)
-    return images
-
-
-def _check_unique(source, images):
-    seen = set()
-    for index, image in enumerate(images):
-        if image['id'] in seen:
-            raise InputError(f'{source}: image {index} has a bad "id": {image["id"]} occurs twice')
-        seen.add(image['id'])
-
-
-def _has_keypoints(categories):
-    """Whether there is the category of people, and its keypoints are `JOINTS`."""
-    names = [joint.replace(' ', '_') for joint in JOINTS]
-    return isinstance(categories, list) and any(
-        isinstance(category, dict) and category.get('id') == PERSON and category.get('keypoints') == names
-        for category in categories)
+    found = annotations.read(path)
+    names = tuple(map(annotations.plain, found.joints))
+    if names != JOINTS:
+        unknown = [name for name in names if name not in JOINTS]
+        lacking = [name for name in JOINTS if name not in names]
+        told = [f'{what} {", ".join(joints)}' for what, joints in (("not COCO's:", unknown), ('without', lacking))
+                if joints]
+        raise InputError(f'{path}: the keypoints of its people are not COCO\'s {len(JOINTS)} '
+                         f'({"; ".join(told) or "in another order"}); for others there is pose_mpii/prepare.py --coco')
+    if found.without_area:
+        print(f'warning: {path}: {found.without_area} of {len(found.people)} people have no area; that of their box is '
+              'taken', file=sys.stderr)
+    return {'images': found.images, 'annotations': found.people}
 
 
 # --- detections and results ----------------------------------------------------------------------------------------
@@ -148,7 +117,7 @@ def read_results(path, images, source) -> list:
     records = _read_list(path, 'result', _RESULT)
     known = {image['id'] for image in images}
     for index, record in enumerate(records):
-        _check_image(path, f'result {index}', record, known, source)
+        check_image(path, f'result {index}', record, known, source)
     return records
 
 
@@ -174,45 +143,11 @@ def _read_list(path, kind, fields):
     return records
 
 
-# --- checks --------------------------------------------------------------------------------------------------------
-
-def _check_image(path, name, record, known, source):
-    if record['image_id'] not in known:
-        raise InputError(f'{path}: {name} has a bad "image_id": {record["image_id"]} is not an image of {source}')
-
-
-def _is_whole(value):
-    return type(value) is int and 0 <= value < 2 ** 63
-
-
-def _are_numbers(value, count):
-    return isinstance(value, list) and len(value) == count and all(map(is_number, value))
-
-
-def _is_labels(value):
-    return _are_numbers(value, 3 * len(JOINTS)) and all(flag in (0, 1, 2) for flag in value[2::3])
-
-
-_WHOLE = (_is_whole, 'a whole number')
-_SIDE = (lambda value: _is_whole(value) and value > 0, 'a whole number above 0')
-_NUMBER = (is_number, 'a finite number')
-_BOX = (lambda value: _are_numbers(value, 4), 'four finite numbers [x, y, width, height]')
-
-_IMAGE = {'id': _WHOLE, 'file_name': (is_name, 'the name of a file below the images\' folder'), 'width': _SIDE,
-          'height': _SIDE}
-_ANNOTATION = {
-    'image_id': _WHOLE,
-    'bbox': _BOX,
-    'area': (lambda value: is_number(value) and value >= 0, 'a finite number of at least 0'),
-    'iscrowd': (lambda value: type(value) is int and value in (0, 1), '0 or 1'),
-    'num_keypoints': _WHOLE,
-    'keypoints': (_is_labels, f'{len(JOINTS)} times x, y, v, finite numbers with v 0, 1 or 2'),
-}
-_DETECTION = {'image_id': _WHOLE, 'category_id': _WHOLE, 'bbox': _BOX, 'score': _NUMBER}
+_DETECTION = {'image_id': WHOLE, 'category_id': WHOLE, 'bbox': BOX, 'score': (is_number, 'a finite number')}
 _RESULT = {
-    'image_id': _WHOLE,
-    'category_id': (lambda value: _is_whole(value) and value == PERSON, f'{PERSON}, the person'),
-    'keypoints': (lambda value: _are_numbers(value, 3 * len(JOINTS)),
+    'image_id': WHOLE,
+    'category_id': (lambda value: is_whole(value) and value == PERSON, f'{PERSON}, the person'),
+    'keypoints': (lambda value: are_numbers(value, 3 * len(JOINTS)),
                   f'{len(JOINTS)} times x, y, score, finite numbers'),
-    'score': _NUMBER,
+    'score': (is_number, 'a finite number'),
 }

@@ -6,13 +6,13 @@ import numpy as np
 
 from common.data.crop import Sample, fit
 from common.dataset import Dataset, People
-from common.errors import InputError
 from common.provenance import ROOT
 from pose_mpii import paper
-from pose_mpii.layout import annotation_file, ground_truth_file, read_ground_truth, read_split
-from pose_mpii.pckh import METRICS, counted, format_table, pckh
+from pose_mpii.layout import annotation_file, ground_truth_file, parts, read_split
+from pose_mpii.pckh import counted, format_table, pck, rules
 from pose_mpii.predictions import prediction_suffix, save_predictions
 from pose_mpii.skeleton import JOINTS, SKELETON
+from pose_mpii.truth import joined, of_split
 
 
 def person_box(center, scale, size) -> Tuple[float, float, float, float]:
@@ -25,61 +25,68 @@ def person_box(center, scale, size) -> Tuple[float, float, float, float]:
     return center[0] - 1, center[1] - 1 + 15 * scale, *fit(side, side, size)
 
 
-def load_samples(data, split, size) -> list:
+def load_samples(data, split, size, person=SKELETON) -> list:
     """The people of a split, for an input of `size`, as a list of `Sample` in the order of the annotation file.
 
-    A split without joints (test) gives joints that are all invisible. InputError as `layout.read_split`.
+    person: the `Skeleton` of their joints. A split without joints (test) gives joints that are all invisible.
+    InputError as `layout.read_split`.
     """
-    unknown = {'joints': np.ones((len(JOINTS), 2)), 'joints_vis': np.zeros(len(JOINTS))}
+    return to_samples(data, read_split(data, split, person), size, person)
+
+
+def to_samples(data, records, size, person=SKELETON) -> list:
+    """The `Sample`s of records (`layout.read_split`)."""
+    count = len(person.joints)
+    unknown = {'joints': np.ones((count, 2)), 'joints_vis': np.zeros(count), 'width': None, 'height': None}
     samples = []
-    for record in read_split(data, split):
+    for record in records:
         record = {**unknown, **record}
+        stored = record['width'], record['height']
         samples.append(Sample(str(Path(data) / 'images' / record['image']),
                               person_box(record['center'], record['scale'], size),
                               np.asarray(record['joints'], np.float32) - 1,
-                              np.asarray(record['joints_vis'], np.float32)))
+                              np.asarray(record['joints_vis'], np.float32), None if None in stored else stored))
     return samples
 
 
-def load_truth(data, split, samples) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The ground truth of a split's samples (`layout.read_ground_truth`).
-
-    InputError as there, and where the two files do not hold the same people in the same order: a joint that both have
-    lies more than a pixel apart.
-    """
-    path = ground_truth_file(data, split)
-    joints, visible, head_boxes = read_ground_truth(path, len(samples))
-    for index, sample in enumerate(samples):
-        both = visible[index] & (sample.visible > 0)
-        if np.abs(sample.joints[both] + 1 - joints[index, both]).max(initial=0) > 1:
-            raise InputError(f'{path}: person {index} has other joints than record {index} of '
-                             f'{annotation_file(data, split)}; both should be of one release, in one order')
-    return joints, visible, head_boxes
-
-
 class Mpii(Dataset):
-    """MPII, or any data in its layout (`layout`); PCKh decides."""
+    """MPII, or any data in its layout (`layout`), with MPII's joints or one's own; AUC decides, of PCKh or `rules`."""
 
     name, folder, layout = 'mpii', 'data/mpii', 'folder in the MPII layout'
-    skeleton, metrics, decides = SKELETON, METRICS, 'AUC'
-    reference, paper = 'ResNet-50 at 256 x 256 on MPII', paper.SCORES
+    decides = 'AUC'
+    reference = 'ResNet-50 at 256 x 256 on MPII'
     released = ROOT / 'models/i1_resnet18.params'
 
+    def __init__(self, person=SKELETON):
+        self.skeleton, self.rules = person, rules(person)
+        self.metrics = self.rules.metrics
+        self.paper = paper.SCORES if person.joints == JOINTS else {}
+
+    def with_skeleton(self, skeleton) -> 'Mpii':
+        return Mpii(skeleton)
+
     def samples(self, source, size) -> list:
-        return load_samples(source.data, source.split, size)
+        return load_samples(source.data, source.split, size, self.skeleton)
 
     def people(self, source, size) -> People:
-        samples = self.samples(source, size)
-        return People(samples, None if source.split == 'test' else load_truth(source.data, source.split, samples))
+        records = {part: read_split(source.data, part, self.skeleton) for part in parts(source.split)}
+        samples = [sample for part in records.values()
+                   for sample in to_samples(source.data, part, size, self.skeleton)]
+        if 'test' in records:
+            return People(samples)
+        truth = joined(of_split(source.data, part, own, self.skeleton) for part, own in records.items())
+        measured = any(not ground_truth_file(source.data, part).exists() for part in records)
+        return People(samples, truth, {'unit': f'measured by {self.rules.unit}'} if measured else {})
 
     def files(self, source) -> list:
-        return [annotation_file(source.data, source.split), ground_truth_file(source.data, source.split)]
+        return [path(source.data, part) for part in parts(source.split)
+                for path in (annotation_file, ground_truth_file)]
 
     def score(self, people, joints, scores) -> dict:
-        return pckh(joints + 1, *people.truth)
+        return pck(joints + 1, *people.truth, self.rules)
 
     def table(self, result, paper=None) -> str:
-        return format_table(result, paper)
+        return format_table(result, paper, self.rules)
 
     def save(self, path, people, joints, scores):
         save_predictions(path, joints + 1)
@@ -89,11 +96,10 @@ class Mpii(Dataset):
         return path
 
     def counted(self, people) -> np.ndarray:
-        return counted(people.truth[1])
+        return counted(people.truth.visible, self.rules.scored)
 
     def only(self, people, chosen) -> People:
-        joints, _, head_boxes = people.truth
-        return people._replace(truth=(joints, chosen, head_boxes))
+        return people._replace(truth=people.truth._replace(visible=chosen))
 
 
 MPII = Mpii()

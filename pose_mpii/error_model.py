@@ -34,7 +34,8 @@ from common.guard.rules import check_records, is_number
 from common.predict import visualise
 from common.programs.cli import run
 from common.results import markdown
-from pose_mpii.dataset import MPII, load_samples, load_truth
+from pose_mpii.dataset import MPII, load_samples
+from pose_mpii.layout import ground_truth_file, read_ground_truth
 from pose_mpii.paper import SCORES
 from pose_mpii.pckh import METRICS, pckh
 
@@ -77,9 +78,9 @@ class People:
 
 
 def load(data, split) -> People:
-    """The `People` of a split; InputError as `dataset.load_samples` and `load_truth`."""
+    """The `People` of a split; InputError as `dataset.load_samples` and `layout.read_ground_truth`."""
     samples = load_samples(data, split, (SIDE, SIDE))
-    joints, visible, head_boxes = load_truth(data, split, samples)
+    joints, visible, head_boxes = read_ground_truth(ground_truth_file(data, split), len(samples))
     matrices = [crop_matrix(sample.box, (SIDE, SIDE)) for sample in samples]
 
     def in_crops(points):

@@ -1,9 +1,9 @@
 """PCKh of predictions that are already on the disk.
 
-    python pose_mpii/evaluate.py --pred PRED --data DIR [--split valid] [--json FILE]
+    python pose_mpii/evaluate.py --pred PRED --data DIR [--split valid] [--skeleton YAML] [--json FILE]
 
 PRED: a .mat with `preds` (N x 16 x 2, 1-based pixels, in the order of DIR/annot/<split>.json) or a .json with
-{"preds": [...]} or the bare list. The ground truth is DIR/annot/gt_<split>.mat.
+{"preds": [...]} or the bare list. The ground truth is DIR/annot/gt_<split>.mat or, where that is absent, <split>.json.
 """
 import argparse
 import sys
@@ -12,27 +12,38 @@ from pathlib import Path
 if not __package__:                       # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from common import skeleton
 from common.files import check_outputs, write_json
 from common.programs.cli import run
-from pose_mpii.layout import ground_truth_file, read_ground_truth
-from pose_mpii.pckh import format_table, pckh
+from pose_mpii import truth
+from pose_mpii.layout import annotation_file, ground_truth_file, read_ground_truth, read_split
+from pose_mpii.pckh import format_table, head_sizes, pck, rules
 from pose_mpii.predictions import read_predictions
+from pose_mpii.skeleton import SKELETON
 
 
 def main(argv=None):
     """The program."""
     parser = argparse.ArgumentParser(description='PCKh@0.5, PCKh@0.1 and AUC of stored predictions.')
     parser.add_argument('--pred', required=True, type=Path, metavar='PRED', help=".mat with 'preds', or .json")
-    parser.add_argument('--data', required=True, type=Path, metavar='DIR', help='folder with annot/gt_<split>.mat')
+    parser.add_argument('--data', required=True, type=Path, metavar='DIR',
+                        help='folder with annot/gt_<split>.mat or annot/<split>.json')
     parser.add_argument('--split', default='valid', help='default: valid')
+    parser.add_argument('--skeleton', type=Path, metavar='YAML', help="the joints, as data.skeleton (default: MPII's)")
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the result here, too')
     arguments = parser.parse_args(argv)
 
-    truth = ground_truth_file(arguments.data, arguments.split)
-    check_outputs([arguments.json], [arguments.pred, truth])
-    joints, visible, head_boxes = read_ground_truth(truth)
-    result = pckh(read_predictions(arguments.pred, len(joints)), joints, visible, head_boxes)
-    print(format_table(result))
+    person = skeleton.read(arguments.skeleton) if arguments.skeleton else SKELETON
+    path = ground_truth_file(arguments.data, arguments.split)
+    check_outputs([arguments.json], [arguments.pred, path])
+    if path.exists():                         # the records need not be there
+        joints, visible, head_boxes = read_ground_truth(path, person=person)
+        people = truth.Truth(joints, visible, head_sizes(head_boxes))
+    else:
+        records = read_split(arguments.data, arguments.split, person)
+        people = truth.of_records(annotation_file(arguments.data, arguments.split), records, person)
+    result = pck(read_predictions(arguments.pred, len(people.joints), person), *people, rules(person))
+    print(format_table(result, how=rules(person)))
     if arguments.json:
         write_json(arguments.json, result)
 

@@ -2,8 +2,9 @@
 
     DATA/images/*.jpg
     DATA/annot/{train,valid,trainval,test}.json    one record a person, see `read_split`
-    DATA/annot/gt_valid.mat                        what PCKh needs of the same people, in the same order
+    DATA/annot/gt_valid.mat                        what PCKh needs of the same people, in the same order; may be absent
 
+The joints are MPII's 16, or those of another `common.skeleton`. A split may be several, joined by a +.
 Coordinates in these files and in predictions are MATLAB's: the centre of the top left pixel is (1, 1).
 """
 import json
@@ -16,10 +17,12 @@ from scipy.io import savemat
 from common.errors import InputError
 from common.files import read_bytes, read_json, replacing, write_text
 from common.guard import matlab
+from common.guard.checks import is_count, is_list
 from common.guard.rules import check_records, is_name, is_number
-from pose_mpii.skeleton import JOINTS, SCORED, SHORT_NAMES
+from pose_mpii.skeleton import JOINTS, SHORT_NAMES, SKELETON
 
 LABELS = ('joints', 'joints_vis')             # what the split `test` may lack
+SIZE = ('width', 'height')                    # what every record may lack
 
 
 def annotation_file(data, split) -> Path:
@@ -40,25 +43,35 @@ def write_split(out, split, records):
     write_text(annotation_file(out, split), f'[\n{lines}\n]\n')
 
 
-def read_split(data, split) -> list:
-    """The records of DATA/annot/<split>.json, checked.
+def parts(split) -> list:
+    """The splits that a + joins."""
+    return split.split('+')
+
+
+def read_split(data, split, person=SKELETON) -> list:
+    """The records of DATA/annot/<split>.json, checked, or of several that a + joins, one after the other.
 
     A record is a dict: `image` (name below DATA/images), `center` [x, y] in pixels, `scale` (person's height / 200
-    pixels), `joints` 16 x [x, y] in pixels, `joints_vis` 16 x 0 or 1. Coordinates are 1-based. The split `test` may
-    lack joints and joints_vis. Other keys pass unchecked. Whether the images exist is not checked.
+    pixels), `joints` K x [x, y] in pixels, `joints_vis` K x 0 or 1 for the K joints of `person`, a `Skeleton`, and
+    perhaps `width` and `height` of the image. Coordinates are 1-based. The split `test` may lack joints and joints_vis.
+    Other keys pass unchecked. Whether the images exist is not checked.
 
     Raises InputError naming the file, and the record and field that cannot be used.
     """
     if not Path(data).is_dir():
         raise InputError(f'{data}: no such folder; get MPII from http://human-pose.mpi-inf.mpg.de and convert it with '
                          f'"python pose_mpii/prepare.py --mat FILE --out {data}", or try the sample set (--sample)')
+    return [record for part in parts(split) for record in _read_part(data, part, person)]
+
+
+def _read_part(data, split, person):
     path = annotation_file(data, split)
     if not path.exists():
         raise InputError(f'{path}: no such file; pose_mpii/prepare.py writes train, valid, trainval and test')
     records = read_json(path)
     if not isinstance(records, list) or not records:
         raise InputError(f'{path}: should be a non-empty list of records')
-    check_records(path, 'record', records, _FIELDS, optional=LABELS if split == 'test' else ())
+    check_records(path, 'record', records, _fields(person), optional=(*SIZE, *(LABELS if split == 'test' else ())))
     return records
 
 
@@ -70,17 +83,17 @@ def _is_flag(value):
     return is_number(value) and value in (0, 1)
 
 
-def _each_joint(value, check):
-    return isinstance(value, list) and len(value) == len(JOINTS) and all(map(check, value))
-
-
-_FIELDS = {
-    'image': (is_name, 'the name of a file below images/'),
-    'center': (_is_point, 'two finite numbers [x, y]'),
-    'scale': (lambda value: is_number(value) and value > 0, 'a finite number above 0'),
-    'joints': (lambda value: _each_joint(value, _is_point), f'{len(JOINTS)} points [x, y] of finite numbers'),
-    'joints_vis': (lambda value: _each_joint(value, _is_flag), f'{len(JOINTS)} times 0 or 1'),
-}
+def _fields(person):
+    count, side = len(person.joints), (lambda value: is_count(value) and value > 0, 'a whole number above 0')
+    return {
+        'image': (is_name, 'the name of a file below images/'),
+        'center': (_is_point, 'two finite numbers [x, y]'),
+        'scale': (lambda value: is_number(value) and value > 0, 'a finite number above 0'),
+        'joints': (lambda value: is_list(value, _is_point, count), f'{count} points [x, y] of finite numbers'),
+        'joints_vis': (lambda value: is_list(value, _is_flag, count), f'{count} times 0 or 1'),
+        'width': side,
+        'height': side,
+    }
 
 
 # --- ground truth --------------------------------------------------------------------------------------------------
@@ -98,14 +111,15 @@ def write_ground_truth(path, joints, visible, head_boxes):
         'headboxes_src': np.transpose(head_boxes, (1, 2, 0)).astype(np.float64)})
 
 
-def read_ground_truth(path, people=None) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The reverse of `write_ground_truth`: joints (N, 16, 2), visible (N, 16) bool, head_boxes (N, 2, 2).
+def read_ground_truth(path, people=None, person=SKELETON) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The reverse of `write_ground_truth`: joints (N, K, 2), visible (N, K) bool, head_boxes (N, 2, 2).
 
-    Raises InputError where the file is missing, malformed or of other shapes or joints, or N is not `people`.
+    Raises InputError where the file is missing, malformed or of other shapes or joints than those of `person`, a
+    `Skeleton`, or N is not `people`.
     """
-    file = read_mat(path)
-    joints = _people_last(path, file, 'pos_gt_src', (len(JOINTS), 2))
-    missing = _people_last(path, file, 'jnt_missing', (len(JOINTS),))
+    file, count = read_mat(path), len(person.joints)
+    joints = _people_last(path, file, 'pos_gt_src', (count, 2))
+    missing = _people_last(path, file, 'jnt_missing', (count,))
     head_boxes = _people_last(path, file, 'headboxes_src', (2, 2))
     if not len(joints) == len(missing) == len(head_boxes) > 0:
         raise InputError(f'{path}: pos_gt_src, jnt_missing and headboxes_src hold {len(joints)}, {len(missing)} and '
@@ -113,10 +127,11 @@ def read_ground_truth(path, people=None) -> Tuple[np.ndarray, np.ndarray, np.nda
     if people not in (None, len(joints)):
         raise InputError(f'{path}: holds {len(joints)} people; the records of its split are {people}')
     names = tuple(str(np.squeeze(name)) for name in np.ravel(file.get('dataset_joints', ())))
-    if names != SHORT_NAMES:
-        raise InputError(f'{path}: dataset_joints should be {" ".join(SHORT_NAMES)}')
+    right = SHORT_NAMES if person.joints == JOINTS else person.joints
+    if names != right:
+        raise InputError(f'{path}: dataset_joints should be {" ".join(right)}')
     visible = missing == 0
-    if not visible[:, SCORED].any():
+    if not np.delete(visible, person.optional, axis=1).any():
         raise InputError(f'{path}: has no annotated joint that PCKh counts')
     if not np.isfinite(joints[visible]).all():
         raise InputError(f'{path}: pos_gt_src has a joint that is neither finite nor marked in jnt_missing')

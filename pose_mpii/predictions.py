@@ -6,7 +6,7 @@ import numpy as np
 from common.errors import InputError
 from common.files import read_json, write_json
 from pose_mpii.layout import read_mat, save_mat
-from pose_mpii.skeleton import JOINTS
+from pose_mpii.skeleton import SKELETON
 
 
 def save_predictions(path, predictions):
@@ -21,16 +21,17 @@ def save_predictions(path, predictions):
         write_json(path, {'preds': np.where(np.isfinite(predictions), predictions.astype(object), None).tolist()})
 
 
-def read_predictions(path, people) -> np.ndarray:
-    """Predictions (N, 16, 2) for N = `people`, 1-based pixels, from what `save_predictions` writes or a bare JSON list.
+def read_predictions(path, people, person=SKELETON) -> np.ndarray:
+    """Predictions (N, K, 2), 1-based pixels, from what `save_predictions` writes or a bare JSON list.
 
+    They are of N = `people` with the K joints of `person`, a `Skeleton`.
     Raises InputError for a missing or malformed file, one without `preds`, and any other shape.
     """
     file = read_mat(path) if prediction_suffix(path) == '.mat' else read_json(path)
     predictions = file.get('preds') if isinstance(file, dict) else file
     if predictions is None:
         raise InputError(f'{path}: holds no "preds"')
-    expected = (people, len(JOINTS), 2)
+    expected = (people, len(person.joints), 2)
     try:
         predictions = np.array(predictions, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):

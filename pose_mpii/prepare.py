@@ -1,9 +1,12 @@
-"""Converts the official annotations of MPII, or of Leeds Sports Pose Extended, into the layout of `pose_mpii.layout`.
+"""Converts annotations of MPII, of Leeds Sports Pose Extended, or in COCO's format, into the layout of `layout`.
 
     python pose_mpii/prepare.py --mat mpii_human_pose_v1_u12_1.mat --out DIR [--images DIR]
     python pose_mpii/prepare.py --lsp LSPET --out DIR
+    python pose_mpii/prepare.py --coco JSON [JSON] --out DIR --images DIR [--skeleton YAML]
 
-LSPET is the folder of that release (`lsp.py`): train and valid are made of it. Of MPII:
+JSON holds people with keypoints of any names (`from_coco.py`); every fifth photograph becomes valid, unless that is the
+second JSON. Where there is no DIR/skeleton.yaml yet, it is written from the names. LSPET is the folder of that release
+(`lsp.py`): train and valid are made of it. Of MPII:
 
 valid     the 2,958 people of `valid_list.csv`, in its order: the validation split of Tompson et al. (CVPR 2015) that
           Stacked Hourglass, Simple Baselines and the paper ("following previous common practice") report on.
@@ -28,9 +31,11 @@ if not __package__:                       # run as a file: make the project's ro
 
 import numpy as np
 
+from common import skeleton
 from common.errors import InputError
 from common.files import make_folder
 from common.programs.cli import run
+from pose_mpii import from_coco
 from pose_mpii.layout import ground_truth_file, write_ground_truth, write_split
 from pose_mpii.lsp import read_lsp
 from pose_mpii.release import read_release
@@ -74,12 +79,12 @@ def to_record(person, split) -> dict:
     return {**record, 'joints': person.joints, 'joints_vis': person.visible.astype(int)}
 
 
-def link_images(images, out, people):
-    """Make OUT/images a link to the folder of photographs; a warning if it has none of these people."""
+def link_images(images, out, names):
+    """Make OUT/images a link to the folder of photographs; a warning if it has none of these files."""
     if not images.is_dir():
         raise InputError(f'{images}: no such folder of photographs (--images)')
-    if not any((images / person.image).exists() for person in people):
-        print(f'warning: {images}: has none of the photographs, such as {people[0].image}', file=sys.stderr)
+    if not any((images / name).exists() for name in names):
+        print(f'warning: {images}: has none of the photographs, such as {names[0]}', file=sys.stderr)
     link = out / 'images'
     try:
         if not (link.exists() and os.path.samefile(link, images)):
@@ -90,31 +95,63 @@ def link_images(images, out, people):
         raise InputError(f'{link}: cannot be made a link to {images} ({error.strerror})') from None
 
 
+def prepare_release(people, out, images):
+    """Write the splits {name: `release.Person`s} of a release, and the ground truth of valid."""
+    valid = people['valid']
+    if images:
+        link_images(images, out, [person.image for person in valid])
+    write_splits(out, {split: [to_record(person, split) for person in members] for split, members in people.items()})
+    write_ground_truth(ground_truth_file(out, 'valid'), *(
+        np.stack([getattr(person, field) for person in valid]) for field in ('joints', 'visible', 'head_box')))
+    print(f'gt_valid.mat: {len(valid)} people')
+
+
+def prepare_coco(paths, out, images, named):
+    """Write the splits of one or two files in COCO's format; named: the skeleton's file, None for the one in OUT."""
+    if len(paths) > 2:
+        raise InputError(f'--coco: {len(paths)} files; expected one, or one of train and one of valid')
+    if images and not images.is_dir():
+        raise InputError(f'{images}: no such folder of photographs (--images)')
+    path = named or out / 'skeleton.yaml'
+    if not named and not path.exists():
+        from_coco.write_skeleton(path, paths[0])
+    splits = from_coco.read_splits(paths, images, skeleton.read(path))
+    if images:
+        link_images(images, out, [record['image'] for record in splits['trainval']])
+    write_splits(out, splits)
+
+
+def write_splits(out, splits):
+    """Write {split: records}."""
+    for split, records in splits.items():
+        write_split(out, split, records)
+        print(f'{split}.json: {len(records)} people')
+
+
 def main(argv=None):
     """The program."""
-    parser = argparse.ArgumentParser(description='Convert official annotations to train, valid, trainval and '
-                                                 'test.json and gt_valid.mat.')
+    parser = argparse.ArgumentParser(description='Convert annotations to train, valid, trainval and test.json.')
     release = parser.add_mutually_exclusive_group(required=True)
     release.add_argument('--mat', type=Path, metavar='FILE', help='mpii_human_pose_v1_u12_1.mat')
     release.add_argument('--lsp', type=Path, metavar='DIR', help='Leeds Sports Pose Extended: joints.mat and images/')
+    release.add_argument('--coco', type=Path, nargs='+', metavar='JSON',
+                         help="people's keypoints in COCO's format: of all, or one file of train and one of valid")
     parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='the files are written to DIR/annot')
     parser.add_argument('--images', type=Path, metavar='DIR', help='the photographs; DIR/images becomes a link to them')
-    arguments = parser.parse_args(argv)
+    parser.add_argument('--skeleton', type=Path, metavar='YAML',
+                        help='of --coco: the joints (default: DIR/skeleton.yaml, written from the names if absent)')
+    args = parser.parse_args(argv)
+    if args.skeleton and not args.coco:
+        raise InputError(f'--skeleton {args.skeleton}: is of --coco; the others have their own joints')
 
-    make_folder(arguments.out)
-    images = arguments.images or (arguments.lsp and arguments.lsp / 'images')
-    splits = read_lsp(arguments.lsp) if arguments.lsp else read_mpii(arguments.mat)
-    if images:
-        link_images(images, arguments.out, splits['valid'])
-    for split, people in splits.items():
-        write_split(arguments.out, split, [to_record(person, split) for person in people])
-        print(f'{split}.json: {len(people)} people')
-    valid = splits['valid']
-    write_ground_truth(ground_truth_file(arguments.out, 'valid'), *(
-        np.stack([getattr(person, field) for person in valid]) for field in ('joints', 'visible', 'head_box')))
-    print(f'gt_valid.mat: {len(valid)} people')
+    make_folder(args.out)
+    images = args.images or (args.lsp and args.lsp / 'images')
+    if args.coco:
+        prepare_coco(args.coco, args.out, images, args.skeleton)
+    else:
+        prepare_release(read_lsp(args.lsp) if args.lsp else read_mpii(args.mat), args.out, images)
     if not images:
-        print(f'put the photographs in {arguments.out / "images"}')
+        print(f'put the photographs in {args.out / "images"}')
 
 
 if __name__ == '__main__':

@@ -11,7 +11,6 @@ SHORT_NAMES = ('rank', 'rkne', 'rhip', 'lhip', 'lkne', 'lank', 'pelv', 'thor', '
                'rsho', 'lsho', 'lelb', 'lwri')
 
 PELVIS, THORAX, NECK, HEAD = 6, 7, 8, 9
-SCORED = (0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15)                            # what PCKh counts: not 6 and 7
 
 # The columns of Table 6. As in Simple Baselines and MMPose, "Head" is the head top; MPII's server counts the neck in it, too.
 GROUPS = {'Head': (9,), 'Sho.': (12, 13), 'Elb.': (11, 14), 'Wri.': (10, 15), 'Hip': (2, 3), 'Knee': (1, 4),

@@ -15,6 +15,7 @@ from common.train.resume import CONFIG
 from common.train.run import BEST
 from pose_mpii import heatmaps, paper
 from pose_mpii.pckh import ALPHAS, GROUPS, METRICS
+from pose_mpii.skeleton import JOINTS
 
 TABLE2 = ('h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar')
 FIGURE3 = ('h1', 'r1', 'istar', 'i1')
@@ -228,10 +229,20 @@ def write(found, out, data) -> str:
 
     data: folder of the data set to draw Figure 2 on, or None. Figures drawn before are kept.
     """
-    sections = results.sections(found, 'mpii', Section)
+    sections = results.sections(_with_joints_of_mpii(found), 'mpii', Section)
     for section in sections:
         section.require(ALWAYS, VALIDATED)
     return '\n'.join(_write(section, out, data) for section in sections)
+
+
+def _with_joints_of_mpii(found):
+    """What was found without the results of own skeletons, which no table of the paper can take."""
+    def fits(result):
+        return tuple(result['config']['data'].get('skeleton', {}).get('joints', JOINTS)) == JOINTS
+
+    kept = {data: {name: [one for one in members if fits(one)] for name, members in names.items()}
+            for data, names in found.items()}
+    return {data: {name: members for name, members in names.items() if members} for data, names in kept.items()}
 
 
 def _write(section, out, data):

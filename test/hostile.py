@@ -32,7 +32,7 @@ from common.weights import checkpoint
 from pose_coco.dataset import load_people
 from pose_coco.layout import read_images, read_results
 from pose_coco.skeleton import JOINTS as COCO_JOINTS
-from pose_mpii import lsp, prepare, submit
+from pose_mpii import from_coco, lsp, prepare, submit
 from pose_mpii.dataset import load_samples
 from pose_mpii.layout import read_ground_truth, write_ground_truth
 from pose_mpii.predictions import read_predictions
@@ -258,6 +258,11 @@ def crop_all(folder, samples):
         assert image.shape == (64, 64, 3) and np.isfinite(joints).all()
 
 
+def read_own(path):
+    from_coco.write_skeleton(path.with_name('skeleton.yaml'), path)
+    assert from_coco.records(path, from_coco.skeleton.read(path.with_name('skeleton.yaml')))
+
+
 def read_release(path):
     prepare.read_mpii(path)
     submit.read_test_images(path)
@@ -290,6 +295,7 @@ KINDS = {
     'jpeg': ('x.jpg', damage_jpeg, read_jpeg),
     'progressive jpeg': ('progressive.jpg', damage_jpeg, read_jpeg),
     'png': ('x.png', damage_bytes, read_jpeg),
+    'own annotations': (f'coco/{PEOPLE}', damage_json, read_own),
 }
 
 

@@ -6,6 +6,7 @@ import sys
 
 import mxnet as mx
 import pytest
+from PIL import Image
 
 from common import complexity
 from common.errors import InputError
@@ -72,7 +73,7 @@ def edit(data, split, change):
      'nowhere: no such folder'),
     (['-m', 'pose_mpii.test', '--cfg', 'nothing.yaml', '--params', 'x'], 'nothing.yaml: cannot be read'),
     (['pose_mpii/evaluate.py', '--pred', 'gone.json', '--data', 'nowhere'],
-     'nowhere/annot/gt_valid.mat: cannot be read')])
+     'nowhere: no such folder')])
 def test_programs_end_with_one_line(root, tmp_path, command, told):
     if command[0].endswith('train.py'):
         command = command + ['--out', str(tmp_path)]
@@ -119,7 +120,7 @@ def test_an_experiment_of_ones_own_is_not_trained_on_the_sample_unasked(root, tm
 def test_a_program_runs_from_any_folder(root, tmp_path):
     process = subprocess.run([sys.executable, root / 'pose_mpii' / 'evaluate.py', '--pred', 'x.json', '--data', 'gone'],
                              cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    assert process.returncode == 2 and process.stderr.startswith('error: gone/annot/gt_valid.mat: cannot be read')
+    assert process.returncode == 2 and process.stderr.startswith('error: gone: no such folder')
 
 
 def test_control_c_is_no_traceback(capsys):
@@ -240,6 +241,35 @@ def test_a_truncated_image_fails_a_test(refused, data):
     path = data / 'images' / 'valid_000003.jpg'
     path.write_bytes(path.read_bytes()[:-500])
     assert refused(test.main, '--data', data).startswith(f'{path}: this JPEG is truncated')
+
+
+@pytest.mark.parametrize('content', [b'no picture', b'\xff\xd8\xff\xda'])
+def test_a_validation_image_that_cannot_be_read_is_named_before_training(refused, data, tmp_path, content):
+    path = data / 'images' / 'valid_000003.jpg'
+    path.write_bytes(content)
+    assert refused(train.main, '--data', data).startswith(f'{path}: ')
+    assert not list((tmp_path / 'out').rglob('log.jsonl'))
+
+
+@pytest.mark.parametrize('split', ['train', 'valid'])
+def test_an_image_of_another_size_than_its_record_says_fails_a_training(refused, data, tmp_path, split):
+    path = data / 'images' / f'{split}_000003.jpg'
+    edit(data, split, lambda records: records[3].update(width=96, height=80))
+    told = f'{path}: an image of 96 x 96 pixels; its annotation says width 96 and height 80; is it of this file?'
+    assert refused(train.main, '--data', data) == told
+
+
+def test_an_image_that_its_metadata_turn_is_named_as_such(refused, data):
+    path = data / 'images' / 'valid_000003.jpg'
+    picture, exif = Image.open(path).resize((96, 80)), Image.Exif()
+    edit(data, 'valid', lambda records: records[3].update(width=80, height=96))
+    for orientation, told in ((6, 'turned; the file has EXIF orientation 6'), (None, 'turned')):
+        if orientation:
+            exif[0x112] = orientation
+        picture.save(path, exif=exif if orientation else b'')
+        assert refused(test.main, '--data', data) == (
+            f'{path}: an image of 96 x 80 pixels; its annotation says width 80 and height 96 ({told}): annotate the '
+            'pixels as they are stored, or save the image upright')
 
 
 def test_training_skips_images_that_it_cannot_decode_and_counts_them(program, data, tmp_path):

@@ -195,7 +195,7 @@ def test_a_truncated_jpeg_is_found_wherever_it_was_cut(tmp_path, progressive, th
     if thumbnail:
         jpeg = with_metadata(jpeg, cv2.imencode('.jpg', photograph(64, 48))[1].tobytes())
     path = tmp_path / 'a.jpg'
-    for length in [*range(1, len(jpeg), 97), len(jpeg) - 2, len(jpeg) - 1]:
+    for length in [*range(1, len(jpeg) - 2, 97), len(jpeg) - 4, len(jpeg) - 3]:
         path.write_bytes(jpeg[:length])
         with pytest.raises(InputError, match='a.jpg'):
             read_image(path)
@@ -206,12 +206,29 @@ def test_a_truncated_jpeg_is_found_wherever_it_was_cut(tmp_path, progressive, th
         assert read_image(path)[0].shape == (240, 320, 3)
 
 
+@pytest.mark.parametrize('progressive', [0, 1])
+def test_a_jpeg_that_lacks_only_its_end_marker_is_read(tmp_path, progressive):
+    jpeg = cv2.imencode('.jpg', photograph(), [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive])[1].tobytes()
+    path = tmp_path / 'a.jpg'
+    path.write_bytes(jpeg)
+    whole = {step: read_image(path, step)[0] for step in (1, 8)}
+    for length in (len(jpeg) - 2, len(jpeg) - 1):
+        path.write_bytes(jpeg[:length])
+        for step, expected in whole.items():
+            np.testing.assert_array_equal(read_image(path, step)[0], expected)
+    path.write_bytes(jpeg[:-3000] + bytes(3000))         # a download for which room was made, and that broke off
+    with pytest.raises(InputError, match='truncated'):
+        read_image(path)
+
+
 def test_real_photographs_are_complete_until_they_are_cut(shared, tmp_path):
     photographs = sorted((shared / 'mpii_valid').glob('images*/*.jpg'))
     assert photographs
     for photo in photographs:
         read_image(photo, step=8)
         cut = tmp_path / photo.name
+        cut.write_bytes(photo.read_bytes()[:-2])
+        np.testing.assert_array_equal(read_image(cut)[0], read_image(photo)[0])
         cut.write_bytes(photo.read_bytes()[:-2000])
         with pytest.raises(InputError, match='truncated'):
             read_image(cut)

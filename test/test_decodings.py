@@ -15,6 +15,7 @@ from pose_mpii import test
 from pose_mpii.dataset import MPII
 from pose_mpii.pckh import METRICS
 from pose_mpii.skeleton import PELVIS
+from pose_mpii.truth import Truth
 
 SIZE = ('--set', 'input.size=[64, 64]')
 
@@ -70,8 +71,8 @@ def test_joints_of_one_mode_and_of_several_add_up_to_all(studied):
 
 def test_the_scores_of_each_are_those_of_its_joints_alone(experiments, monkeypatch):
     cfg = config.load(experiments / 'h1.yaml')
-    boxes = np.array([[[0, 0], [60, 80]]] * 2)                                 # heads of 0.6 * 100 pixels
-    people = People([], (np.ones((2, 16, 2)), np.ones((2, 16), bool), boxes))  # 1-based: all at the origin
+    # 1-based: all at the origin; heads of 60 pixels
+    people = People([], Truth(np.ones((2, 16, 2)), np.ones((2, 16), bool), np.full(2, 60)))
     one_mode = np.arange(16) <= PELVIS        # 6 of each person's 14 joints, for the pelvis does not count
     near = np.where(one_mode[:, None], [3, 4], [30, 41])                       # 5 pixels off, or more than half a head
     maps = np.zeros((2, 16, 16, 16), np.float32)

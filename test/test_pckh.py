@@ -204,8 +204,8 @@ def test_evaluate_prints_the_table_and_writes_json(data, name, module):
     ({'--pred': 'preds.npy'}, 'preds.npy: predictions are kept in .mat or .json files'),
     ({'--pred': 'empty.mat'}, 'empty.mat: holds no "preds"'),
     ({'--pred': 'two.mat'}, 'two.mat: "preds" has shape (2, 16, 2); the ground truth needs (1, 16, 2)'),
-    ({'--split': 'train'}, 'gt_train.mat: cannot be read'),
-    ({'--data': 'nowhere'}, 'gt_valid.mat: cannot be read'),
+    ({'--split': 'train'}, 'train.json: no such file'),
+    ({'--data': 'nowhere'}, 'nowhere: no such folder'),
     ({'--json': 'preds.mat/result.json'}, 'cannot create this folder'),
     ({'--json': 'annot'}, 'annot: cannot be written')])
 def test_evaluate_says_in_one_line_what_is_wrong(data, options, expected):

@@ -14,8 +14,11 @@ TREE = {'joints': ['left eye', 'right eye', 'nose'], 'flip_pairs': [['left eye',
 
 def test_pairs_are_of_indices_and_sides_of_names():
     small = skeleton.from_names(skeleton.check({**TREE, 'optional': ['nose'], 'detours': [['left eye', 'right eye']]}))
-    assert small == (('left eye', 'right eye', 'nose'), ((0, 1),), ((2, 0), (2, 1)), (2,), ((0, 1),))
-    assert small.sides == 'LRM' and skeleton.from_names(TREE).optional == skeleton.from_names(TREE).detours == ()
+    assert small == (('left eye', 'right eye', 'nose'), ((0, 1),), ((2, 0), (2, 1)), (2,), ((0, 1),), None, 'LRM')
+    assert MPII.normalised_by == (9, 8) and COCO.normalised_by is None
+    named = skeleton.from_names(skeleton.check({**TREE, 'sides': 'MMR', 'normalised_by': ['nose', 'left eye']}))
+    assert (named.normalised_by, named.sides) == ((2, 0), 'MMR')
+    assert skeleton.from_names(TREE).optional == skeleton.from_names(TREE).detours == ()
 
 
 @pytest.mark.parametrize('person, middle', [(MPII, {'pelvis', 'thorax', 'upper neck', 'head top'}), (COCO, {'nose'})])
@@ -46,6 +49,9 @@ def test_an_experiment_names_it_from_its_own_folder_and_an_option_from_the_users
     ({'limbs': [['nose', 'ear']]}, "['nose', 'ear'] is none"), ({'limbs': [['nose']]}, 'limbs: expected'),
     ({'flip_pairs': [['left eye', 'right eye'], ['left eye', 'nose']]}, 'a joint stands in two'),
     ({'optional': ['ear']}, 'optional: expected'), ({'detours': [[['nose'], 'nose']]}, 'detours: expected'),
+    ({'normalised_by': ['nose']}, 'normalised_by: expected two joints'),
+    ({'normalised_by': ['nose', 'ear']}, 'normalised_by: expected'), ({'normalised_by': None}, 'normalised_by: expected'),
+    ({'sides': 'LR'}, 'sides: expected 3 letters'), ({'sides': 'LRX'}, 'sides: expected'), ({'sides': 3}, 'sides: expected'),
     ({'limb': []}, 'expected joints, flip_pairs, limbs')])
 def test_what_is_wrong_is_said_in_one_line(change, told):
     with pytest.raises(Wrong) as caught:

@@ -6,7 +6,7 @@ an unrotated crop has x_source = cx + w*((i + 0.5)/W - 0.5). A box whose proport
 `fit` avoids that.
 """
 from math import cos, radians, sin
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -22,6 +22,7 @@ class Sample(NamedTuple):
     joints: np.ndarray                        # (K, 2) float32 in source pixels
     visible: np.ndarray                       # (K,) float32: 1 for an annotated joint, 0 for another, whose coordinates
                                               # mean nothing (but are finite)
+    size: Optional[Tuple[int, int]] = None    # (width, height) of the image, where its annotation says so
 
 
 class Augmentation(NamedTuple):
@@ -78,9 +79,9 @@ def crop_sample(sample, size, matrix, flip_pairs=(), out=None) -> Tuple[np.ndarr
     Returns the image uint8 (height, width, 3) in RGB (in `out` if that is given), joints (K, 2) float32 in input
     pixels, and visible (K,) float32: joints outside of the crop become invisible, they carry no loss. If the matrix
     mirrors, the joints of each of `flip_pairs` change places: the mirrored left wrist is a right wrist.
-    InputError if the image cannot be read.
+    InputError if the image cannot be read, AnnotationError if it is not of the sample's size.
     """
-    image = read_crop(sample.image, invert(matrix), size, out)
+    image = read_crop(sample.image, invert(matrix), size, out, sample.size)
     joints = transform_points(matrix, sample.joints).astype(np.float32)
     inside = ((joints >= -0.5) & (joints < np.subtract(size, 0.5))).all(axis=1)
     visible = sample.visible * inside

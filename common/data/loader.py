@@ -16,7 +16,8 @@ import numpy as np
 
 from common import files, skeleton
 from common.data.crop import Augmentation, crop_matrix, crop_sample, random_view
-from common.errors import InputError, StorageError
+from common.data.images import read_image
+from common.errors import AnnotationError, InputError, StorageError
 from common.runtime import available_cores, stream
 
 
@@ -98,7 +99,7 @@ class Loader:
         for slot, index in enumerate(indices):
             try:
                 self._fill(batch, slot, epoch)
-            except StorageError:              # not the photograph's fault: to go on without it would change the training
+            except (StorageError, AnnotationError):            # not this photograph's fault: going on would hide that
                 raise
             except InputError as error:
                 if not self.augment:
@@ -163,6 +164,18 @@ def _with_image(samples):
             raise InputError(message)
         print(f'warning: {message}; they are left out', file=sys.stderr)
     return here
+
+
+def require_readable(samples):
+    """InputError for the first image that is missing or cannot be read: said at once, not after an epoch.
+
+    JPEGs are decoded at an eighth of their size, by all cores: 3,000 photographs of 500 x 375 pixels take 3 seconds.
+    """
+    files.require_images([sample.image for sample in samples])
+    sizes = {sample.image: sample.size for sample in samples}
+    with closing(_ahead(lambda item: read_image(item[0], step=8, announced=item[1]), sizes.items(),
+                        available_cores())) as images:
+        deque(images, maxlen=0)
 
 
 def ordered_loader(cfg, samples) -> Loader:

@@ -15,7 +15,7 @@ decodings.json beside a result's test.json comes into the tables (`scripts/paper
 import numpy as np
 from tqdm import tqdm
 
-from common import files, grid, heatmaps, provenance, runtime
+from common import files, grid, heatmaps, provenance, runtime, skeleton
 from common.data.loader import ordered_loader
 from common.dataset import Source
 from common.errors import InputError
@@ -136,6 +136,7 @@ def main(dataset, argv=None):
     cfg = options.configuration(args, dataset)
     if cfg.network.head == 'regression':
         raise InputError(f'{cfg.name}: a regression network has no heat maps to decode')
+    dataset = dataset.with_skeleton(skeleton.of(cfg))
     people = dataset.people(source, cfg.input.size)
     if people.truth is None:
         raise InputError(f'--split {args.split}: has no ground truth to score')

@@ -8,7 +8,7 @@ from typing import Tuple
 
 import numpy as np
 
-from common import config, files, runtime
+from common import config, files, runtime, skeleton
 from common.data.crop import crop_matrix, crop_sample
 from common.data.loader import ordered_loader
 from common.dataset import Source
@@ -67,11 +67,14 @@ def main(dataset, argv=None):
     args = parser.parse_args(argv)
     visualise.check_suffix(args.out)
     files.check_outputs([args.out], [path for network in args.network for path in network])
-    person = dataset.skeleton
+    configurations = [options.checked(config.load(path), path, dataset) for path, _ in args.network]
+    person = skeleton.of(configurations[0])
+    dataset = dataset.with_skeleton(person)
+    if any(skeleton.of(cfg).joints != person.joints for cfg in configurations):
+        raise InputError('--network: their data.skeleton have different joints; draw a figure for each')
     unknown = [name for name in args.joints.split(',') if name not in person.joints]
     if unknown:
         raise InputError(f'--joints: unknown joint {unknown[0]!r}; there are {", ".join(person.joints)}')
-    configurations = [options.checked(config.load(path), path, dataset) for path, _ in args.network]
     size = common_size(configurations)
     samples = dataset.samples(Source(args.data, args.split, dataset.source_options(args)), size)
     try:

@@ -3,7 +3,7 @@ import argparse
 
 from easydict import EasyDict
 
-from common import config, runtime
+from common import config, runtime, skeleton
 from common.errors import InputError
 from common.predict import onnx_net
 
@@ -69,10 +69,12 @@ def contexts(args) -> list:
 
 
 def checked(cfg, path, dataset) -> EasyDict:
-    """The configuration from a path; InputError if it is of another data set than the program, or of other joints."""
+    """The configuration from a path; InputError if it is of another data set than the program, or of joints
+    that this does not have."""
     if cfg.data.set != dataset.name:
         raise InputError(f'{path}: data.set is {cfg.data.set}; this program is for {dataset.name}')
-    if tuple(cfg.data.skeleton['joints']) != dataset.skeleton.joints:
-        raise InputError(f'{path}: data.skeleton has other joints than {dataset.name}, whose are '
-                         f'{", ".join(dataset.skeleton.joints)}')
+    try:
+        dataset.with_skeleton(skeleton.of(cfg))
+    except InputError as error:
+        raise InputError(f'{path}: {error}') from None
     return cfg

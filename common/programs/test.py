@@ -41,6 +41,7 @@ def test(dataset, cfg, params, source, contexts, outputs=Outputs()):
 
     InputError where there is nothing to score and no file to write.
     """
+    dataset = dataset.with_skeleton(skeleton.of(cfg))
     people = dataset.people(source, cfg.input.size)
     if people.truth is None and (outputs.json or not (outputs.save or outputs.picture)):
         raise InputError(f'--split {source.split}: has no ground truth to score; --save writes the predictions')

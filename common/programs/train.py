@@ -1,8 +1,8 @@
 """Training an experiment, after the ones it starts from."""
 from typing import Callable
 
-from common import files, runtime, skeleton
-from common.data.loader import Loader, training_loader
+from common import runtime, skeleton
+from common.data.loader import Loader, require_readable, training_loader
 from common.dataset import Source
 from common.errors import InputError
 from common.predict import visualise
@@ -16,7 +16,12 @@ PICTURED = 6                                  # people in TensorBoard's picture 
 
 def loader(dataset, cfg, data, phase=0, shard=(0, 1)) -> Loader:
     """Batches of the training split (`data.loader.training_loader`)."""
-    return training_loader(cfg, dataset.samples(Source(data, cfg.data.train), cfg.input.size), phase, shard)
+    return training_loader(cfg, samples(dataset, cfg, data, cfg.data.train), phase, shard)
+
+
+def samples(dataset, cfg, data, split) -> list:
+    """The people of a split as a configuration wants them (`Dataset.samples`)."""
+    return dataset.with_skeleton(skeleton.of(cfg)).samples(Source(data, split), cfg.input.size)
 
 
 def validation(dataset, cfg, data, contexts) -> Callable:
@@ -25,13 +30,14 @@ def validation(dataset, cfg, data, contexts) -> Callable:
     Metrics are those of the configured decoding, and 'decided_by' names the score's; 'decodings' has those of all of them,
     lists in the metrics' order, and 'picture' shows predictions for the first people.
     """
+    dataset = dataset.with_skeleton(skeleton.of(cfg))
     people = dataset.people(Source(data, cfg.data.valid), cfg.input.size)
     if people.truth is None:
         raise InputError(f'data.valid is {cfg.data.valid}: has no ground truth to score')
     if cfg.train.saturates == 'loss' and not any(sample.visible.any() for sample in people.samples):
         raise InputError(f'data.valid is {cfg.data.valid}: nobody in it has an annotated joint, and so no loss that '
                          'train.saturates could go by; set it to score')
-    files.require_images([sample.image for sample in people.samples])            # said at once, not after an epoch
+    require_readable(people.samples)
 
     def validate(net):
         loss = MeanLoss(cfg, net.stride)
@@ -60,8 +66,7 @@ def main(dataset, argv=None):
     job = phases.Job(args.data, args.out, args.overrides, args.resume, runtime.devices(contexts, args.kvstore))
 
     def prepare(cfg, phase):
-        train, valid = (dataset.samples(Source(args.data, split), cfg.input.size)
-                        for split in (cfg.data.train, cfg.data.valid))
+        train, valid = (samples(dataset, cfg, args.data, split) for split in (cfg.data.train, cfg.data.valid))
         return (training_loader(cfg, train, phase, (job.devices.rank, job.devices.workers)),
                 validation(dataset, cfg, args.data, contexts), {'train': train, 'valid': valid})
 

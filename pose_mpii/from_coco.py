@@ -1,0 +1,136 @@
+"""Annotations in COCO's format, with keypoints of any names, as records of `layout` and the skeleton that they have."""
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from common import files, skeleton
+from common.data.images import read_image
+from common.errors import InputError
+from pose_coco.annotations import plain, read
+
+EVERY = 5                                     # of one file, each fifth photograph is for validation
+OPPOSITE = {'left': 'right', 'l': 'r'}
+HEADS, NECKS = (('head', 'top'), ('top', 'head'), ('head',)), (('upper', 'neck'), ('neck',))
+
+
+def read_splits(paths, images, person) -> dict:
+    """{'train': records, 'valid': records, 'trainval': both} of COCO's files, with the joints of a `Skeleton`.
+
+    paths: one file, of which each fifth photograph becomes `valid`, or those of train and valid. images: the folder of
+    the photographs, each of which is read once; None: they are not looked at. InputError as `annotations.read`, where a
+    photograph is missing, cannot be read or has another size than the file says, and where a split has nobody.
+    """
+    found = [records(path, person) for path in paths]
+    for path, people in zip(paths, found):
+        if not people:
+            raise InputError(f'{path}: has nobody with a keypoint of the skeleton and a box')
+    if images:
+        check_photographs(images, [record for people in found for record in people])
+    if len(found) == 1:
+        chosen = sorted({record['image'] for record in found[0]})[EVERY - 1::EVERY]
+        if not chosen:
+            raise InputError(f'{paths[0]}: has people in fewer than {EVERY} photographs; none is left to validate on')
+        found = [[record for record in found[0] if (record['image'] in chosen) == valid] for valid in (False, True)]
+    train, valid = found
+    return {'train': train, 'valid': valid, 'trainval': train + valid}
+
+
+def records(path, person) -> list:
+    """The records (`layout.read_split`) of the people in COCO's file, with `width` and `height` of their image.
+
+    Left out are crowds, people without a keypoint of the skeleton, and those with a box below a pixel; a line says how
+    many. So does one of keypoints that only one of the two has.
+    """
+    content, names = read(path), {name: joint for joint, name in enumerate(map(plain, person.joints))}
+    places = [names.get(plain(name)) for name in content.joints]
+    known = [index for index, place in enumerate(places) if place is not None]
+    if not known:
+        raise InputError(f'{path}: none of its keypoints ({", ".join(content.joints)}) is a joint of the skeleton '
+                         f'({", ".join(person.joints)})')
+    lacking = [name for joint, name in enumerate(person.joints) if joint not in places]
+    for missing, what in (([content.joints[index] for index in range(len(places)) if index not in known], 'left out'),
+                          (lacking, 'annotated nowhere')):
+        if missing:
+            print(f'warning: {path}: {what}: {", ".join(missing)}', file=sys.stderr)
+    images = {image['id']: image for image in content.images}
+    people, reasons = [], Counter()
+    for annotation in content.people:
+        keypoints = np.array(annotation['keypoints'], float).reshape(-1, 3)[known]
+        reason = _useless(annotation, keypoints)
+        reasons.update([reason] if reason else [])
+        if not reason:
+            joints = np.zeros((len(person.joints), 3))
+            joints[[places[index] for index in known]] = keypoints
+            people.append(_record(images[annotation['image_id']], annotation['bbox'], joints))
+    if reasons:
+        print(f'{path}: people left out: ' + ', '.join(f'{count} {reason}' for reason, count in reasons.items()))
+    return people
+
+
+def _useless(annotation, keypoints):
+    """Why a person is left out; None where it is not."""
+    if annotation['iscrowd']:
+        return 'crowds'
+    if not keypoints[:, 2].any():
+        return 'without a keypoint'
+    return 'with a box below a pixel' if min(annotation['bbox'][2:]) < 1 else None
+
+
+def _record(image, box, joints):
+    """A person's record; joints: (K, 3) with COCO's flags, in COCO's 0-based pixels."""
+    x, y, width, height = box
+    scale, visible = max(width, height) / 200, joints[:, 2] > 0
+    # COCO's boxes begin at the first pixel's edge. `dataset.person_box` moves the centre down again.
+    center = [x + width / 2 + 0.5, y + height / 2 + 0.5 - 15 * scale]
+    points = np.where(visible[:, np.newaxis], joints[:, :2] + 1, 0)
+    return {'image': image['file_name'], 'center': [round(value, 3) for value in center], 'scale': scale,
+            'joints': points.round(3), 'joints_vis': visible.astype(int),
+            'width': image['width'], 'height': image['height']}
+
+
+def check_photographs(folder, people):
+    """InputError for the first photograph that is missing, cannot be read, or has another size than its record says."""
+    sizes = {str(Path(folder) / record['image']): (record['width'], record['height']) for record in people}
+    files.require_images(list(sizes))
+    for path, size in sizes.items():
+        read_image(path, step=8, announced=size)
+
+
+# --- the skeleton --------------------------------------------------------------------------------------------------
+
+def write_skeleton(path, source):
+    """Write the skeleton of COCO's file `source`: its keypoints' names, its limbs, and what the names tell.
+
+    Pairs are of names that differ in left and right, or in l and r, alone: left_ankle, AnkleLeft, l.ankle, LAnkle.
+    """
+    content = read(source)
+    joints = [' '.join(name.replace('_', ' ').split()) for name in content.joints]
+    words = [tuple(_words(name)) for name in joints]
+    places = {word: place for place, word in enumerate(words)}
+    pairs = [(places[mirrored], place) for place, word in enumerate(words)
+             for mirrored in [tuple(_right(part) for part in word)] if mirrored != word and mirrored in places]
+    right, left = zip(*pairs) if pairs else ((), ())
+    tree = {'joints': joints, 'flip_pairs': [[joints[a], joints[b]] for a, b in pairs],
+            'limbs': [[joints[a], joints[b]] for a, b in content.limbs],
+            'sides': ''.join('R' if place in right else 'L' if place in left else 'M' for place in range(len(joints)))}
+    head, neck = (next((joints[places[word]] for word in known if word in places), None) for known in (HEADS, NECKS))
+    if head and neck:
+        tree['normalised_by'] = [head, neck]
+    files.write_text(path, yaml.safe_dump(skeleton.check(tree), sort_keys=False, allow_unicode=True, width=120,
+                                         default_flow_style=None))
+    unit = f'the distance {head} to {neck}' if head and neck else 'the box'
+    print(f'{path}: {len(joints)} joints, {len(pairs)} pairs of right and left, {len(tree["limbs"])} limbs, errors '
+          f'measured by {unit}: look whether that is right')
+
+
+def _words(name):
+    """The words of a name in lower case: 'LeftAnkle' and 'left_ankle' are left, ankle; 'LAnkle' is l, ankle."""
+    return [part.lower() for part in re.findall(r'[A-Z]?[^\W_A-Z]+|[A-Z](?=[A-Z][a-z])|[A-Z]+', name)]
+
+
+def _right(word):
+    return OPPOSITE.get(word, word)
