@@ -1,11 +1,12 @@
 """Reading and writing files so that a crash never leaves half a file and an error names the file."""
 import fcntl
 import json
+import math
 import os
 import re
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, Optional
 
 from common.errors import InputError, StorageError
 
@@ -127,8 +128,20 @@ def write_text(path, text):
 
 
 def write_json(path, value):
-    """Write `value` to `path` as JSON (see `replacing`)."""
+    """Write `value` to `path` as JSON (see `replacing`); InputError naming a number in it that is not finite."""
+    bad = not_finite(value)
+    if bad is not None:
+        raise InputError(f'{path}: not written, as {bad} is not a finite number')
     write_text(path, json.dumps(value, indent=1) + '\n')
+
+
+def not_finite(value, name='') -> Optional[str]:
+    """The name, such as 'best.AUC', of the first number in nested dicts and lists that JSON does not have; or None."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else name or str(value)
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
+    found = (not_finite(part, f'{name}.{key}' if name else str(key)) for key, part in parts)
+    return next((bad for bad in found if bad is not None), None)
 
 
 def read_bytes(path) -> bytes:

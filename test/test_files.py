@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from runs import full_disk
 
@@ -231,3 +232,11 @@ def test_what_a_killed_process_left_is_removed_under_the_lock(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
     with locked(tmp_path):
         assert {path.name for path in tmp_path.iterdir()} == {'.hidden.file', '.lock'}
+
+
+@pytest.mark.parametrize('value, name', [
+    (float('nan'), 'nan'), ({'a': [1, {'b': float('inf')}]}, 'a.1.b'), ({'AUC': -np.float64('inf')}, 'AUC')])
+def test_what_json_cannot_hold_is_named_and_not_written(tmp_path, value, name):
+    write_json(tmp_path / 'x.json', 1)
+    assert fails(write_json, tmp_path / 'x.json', value) == f'{tmp_path}/x.json: not written, as {name} is not a finite number'
+    assert read_json(tmp_path / 'x.json') == 1

@@ -15,6 +15,7 @@ from runs import arguments, assert_same_run, folder, run
 
 from common import config, files, runtime
 from common.errors import InputError, StorageError, Terminated
+from common.predict import inference
 from common.programs import train as program
 from common.train import trainer
 from common.weights import checkpoint
@@ -220,6 +221,16 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_spares_the_checkpoint(tiny_d
         with pytest.raises(InputError, match='epoch 2 of 2, step 1: the loss of .* is not finite; .*last.state') as caught:
             run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
     assert names[0] in str(caught.value) and str(caught.value).count('.jpg') == 1
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
+    assert_same_run(whole['1'], folder(tmp_path, 'h1'))
+
+
+def test_a_validation_that_is_not_finite_ends_the_run_and_goes_on(tiny_data, tmp_path, monkeypatch, whole):
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    with monkeypatch.context() as patch:
+        patch.setattr(inference.MeanLoss, '__float__', lambda self: float('nan'))
+        with pytest.raises(InputError, match='epoch 2 of 2: validation_loss on the validation split is not finite; .*state'):
+            run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
     run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
     assert_same_run(whole['1'], folder(tmp_path, 'h1'))
 

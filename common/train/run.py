@@ -81,6 +81,9 @@ class Run:
             self._statistics.average()
             try:
                 metrics = self.termination.give_up(self._workers.first, function, self.net)
+                bad = files.not_finite(metrics)
+                if bad is not None:
+                    raise InputError(f'{self.meter.title}: {bad} on the validation split is not finite')
             except InputError:                # of a validation image; the epoch's training need not be done again
                 self.save_unfinished()
                 raise
