@@ -129,9 +129,15 @@ def test_a_corrupt_validation_image_costs_no_training(tiny_data, tmp_path, monke
     data = shutil.copytree(tiny_data, tmp_path / 'data')
     image = next((data / 'images').glob('valid_*.jpg'))
     content = image.read_bytes()
-    image.write_bytes(content[:-500])
-    with pytest.raises(InputError, match='truncated.*last.state is whole, --resume goes on from it'):
-        run('h1', data, tmp_path, '--set', 'train.epochs=2')
+    step = trainer.train_step
+
+    def damaging(*args):                      # after the photographs were looked at, which is before the first epoch
+        image.write_bytes(content[:-500])
+        return step(*args)
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, 'train_step', damaging)
+        with pytest.raises(InputError, match='truncated.*last.state is whole, --resume goes on from it'):
+            run('h1', data, tmp_path, '--set', 'train.epochs=2')
     image.write_bytes(content)
     steps = counted(monkeypatch, trainer, 'train_step')
     run('h1', data, tmp_path, '--set', 'train.epochs=2', '--resume')
