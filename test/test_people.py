@@ -239,6 +239,7 @@ def test_the_demo_shows_gluoncvs_simple_pose(shown, root, photograph, tmp_path):
     theirs(mx.nd.zeros((1, 3, 64, 64)))
     theirs.save_parameters(str(tmp_path / 'simple_pose.params'))
     for main in (coco_demo.main, program.main):                                 # the configuration says whose joints
-        [person] = shown(photograph, '--set', 'network.backbone=resnet18', '--out', tmp_path / 'x.png', main=main,
-                         cfg=root / 'experiments/coco/table8/h1.yaml', params=tmp_path / 'simple_pose.params')
+        [person] = shown(photograph, '--set', 'network.backbone=resnet18', '--set', 'network.grid=corner', '--out',
+                         tmp_path / 'x.png', main=main, cfg=root / 'experiments/coco/table8/h1.yaml',
+                         params=tmp_path / 'simple_pose.params')
         assert len(person['joints']) == 17 and person['joints'][0]['name'] == 'nose'

@@ -15,7 +15,7 @@ def load(path):
     """The network with the parameters of a file, to infer with."""
     net = PoseNet(**SETTINGS)
     net.load_state_dict(torch.load(path, map_location='cpu', weights_only=True))
-    return net.eval()
+    return net.train(False)
 
 
 def convolution(inputs, outputs, kernel, stride=1):
