@@ -26,6 +26,7 @@ from common.programs.cli import run
 from common.train import phases, resume
 from common.train.run import LOG
 
+IMAGES = {'images': (is_count, 'a whole number')}
 EPOCH = {'score': (is_number, 'a number'), 'images_per_second': (is_number, 'a number')}
 
 
@@ -50,12 +51,12 @@ def read_run(folder) -> Run:
     images = np.nan
     if (folder / results.TRAINING).exists():
         result = files.read_object(folder / results.TRAINING)
-        check_record(folder / results.TRAINING, 'a result', result, {'images': (is_count, 'a whole number')}, ('images',))
+        check_record(folder / results.TRAINING, 'a result', result, IMAGES, optional=IMAGES)
         images = result.get('images', np.nan)
     seconds = [images / max(line['images_per_second'], 1e-9) for line in history]
     test = folder / results.TEST
-    return Run(str(folder), {f'{section}.{key}': value for section, keys in sections.items() for key, value in keys.items()},
-               np.array([line['score'] for line in history]), np.cumsum(seconds) / 60,
+    values = {f'{section}.{key}': value for section, keys in sections.items() for key, value in keys.items()}
+    return Run(str(folder), values, np.array([line['score'] for line in history]), np.cumsum(seconds) / 60,
                results.read(test) if test.exists() else None, folder / phases.PICTURE)
 
 

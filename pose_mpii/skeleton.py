@@ -12,6 +12,6 @@ SHORT_NAMES = ('rank', 'rkne', 'rhip', 'lhip', 'lkne', 'lank', 'pelv', 'thor', '
 
 PELVIS, THORAX, NECK, HEAD = 6, 7, 8, 9
 
-# The columns of Table 6. As in Simple Baselines and MMPose, "Head" is the head top; MPII's server counts the neck in it, too.
+# The columns of Table 6. As in Simple Baselines and MMPose, "Head" is the head top; MPII's server counts the neck, too.
 GROUPS = {'Head': (9,), 'Sho.': (12, 13), 'Elb.': (11, 14), 'Wri.': (10, 15), 'Hip': (2, 3), 'Knee': (1, 4),
           'Ank.': (0, 5), 'Head+neck': (8, 9)}

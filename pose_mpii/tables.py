@@ -177,7 +177,7 @@ def settings_table(section, table) -> Optional[str]:
 
 
 def table6(section) -> str:
-    """Test split: our rows from the server's answers, results with the split `test`, whose Head is that of head and neck."""
+    """Test split: our rows from the server's answers, results with the split `test`; their Head is head and neck."""
     rows, groups = [], [group for group in GROUPS if group != 'Head+neck']
     for name, values in paper.TABLE6.items():
         label = paper.NAMES.get(name.rpartition('/')[2], name)

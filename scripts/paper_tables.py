@@ -4,8 +4,8 @@
 
 Reads every `test.json` below the folders of results and writes OUT/tables.md and OUT/figure3_*.png: sections for the
 paper's settings, one for each other family of experiments (such as experiments/cpu/mpii) and data set there are results
-of, and a list of all other experiments. Cells and tables that nobody has run say so. Several seeds of an experiment become mean and standard
-deviation. With --data, the folder of that data set, Figure 2 is drawn from the networks of H1 and I1 where their
+of, and a list of all other experiments. Cells and tables that nobody has run say so. Several seeds of an experiment
+become mean and standard deviation. With --data, the folder of that data set, Figure 2 is drawn from the networks of H1 and I1 where their
 best.params lie beside their test.json.
 """
 import sys
@@ -47,7 +47,8 @@ def main(argv=None):
     args = parser.parse_args(argv)
     found = results.collect(args.results)
     files.make_folder(args.out)
-    parts = [LEGEND, pose_mpii.tables.write(found, args.out, args.data), pose_coco.tables.write(found), results.others(found)]
+    parts = [LEGEND, pose_mpii.tables.write(found, args.out, args.data), pose_coco.tables.write(found),
+             results.others(found)]
     files.write_text(args.out / TABLES, '\n'.join(part for part in parts if part))
     print(args.out / TABLES)
 

@@ -193,7 +193,8 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, usage='train_dist.py WORKERS|HOSTS --cfg YAML ...')
     parser.add_argument('workers', help='how many workers on this machine, or a file of hosts')
     parser.add_argument('--cfg', required=True, metavar='YAML', help='the experiment')
-    parser.add_argument('--join', type=float, default=120, metavar='SECONDS', help='in which all find each other, and in which they exchange the first parameters')
+    parser.add_argument('--join', type=float, default=120, metavar='SECONDS',
+                        help='in which all find each other, and in which they exchange the first parameters')
     args, options = parser.parse_known_args(argv)
     hosts = read_hosts(args.workers)
     program = ROOT / f'pose_{config.load(args.cfg).data.set}' / 'train.py'

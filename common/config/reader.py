@@ -33,7 +33,8 @@ def load(path, overrides=(), content=None) -> EasyDict:
     """
     path = Path(os.path.realpath(path))
     name, values = resolve(path, overrides, content)
-    cfg = EasyDict(name=name, path=str(path), start=_start(path, *values[START]), **{section: {} for section in schema()})
+    cfg = EasyDict(name=name, path=str(path), start=_start(path, *values[START]),
+                   **{section: {} for section in schema()})
     for key, (value, _) in values.items():
         section, _, own = key.partition('.')
         cfg[section][own] = value

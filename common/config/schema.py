@@ -61,8 +61,8 @@ def schema() -> dict:
             **{key: Key(*values) for kind in kinds.values() for key, values in kind.keys.items()},
         },
         'train': {
-            'start_from': Key(text(may_be_empty=True), 'the experiment whose best network starts, from the folder of the file '
-                                                       'that says so: h1, ../b/h1'),
+            'start_from': Key(text(may_be_empty=True), 'the experiment whose best network starts, from the folder of the '
+                                                       'file that says so: h1, ../b/h1'),
             'batch_size': Key(integer(1), 'over all devices (of each worker, with several machines)'),
             'rates': Key(list_of(number(0, above=True), at_least=1), 'the next one when validation saturates; saturated '
                                                                      'again, the run ends'),

@@ -27,8 +27,8 @@ def samples(dataset, cfg, data, split) -> list:
 def validation(dataset, cfg, data, contexts) -> Callable:
     """A function of the network: its metrics and loss on the validation split, and the 'score' that decides.
 
-    Metrics are those of the configured decoding, and 'decided_by' names the score's; 'decodings' has those of all of them,
-    lists in the metrics' order, and 'picture' shows predictions for the first people.
+    Metrics are those of the configured decoding, and 'decided_by' names the score's; 'decodings' has those of all of
+    them, lists in the metrics' order, and 'picture' shows predictions for the first people.
     """
     dataset = dataset.with_skeleton(skeleton.of(cfg))
     people = dataset.people(Source(data, cfg.data.valid), cfg.input.size)

@@ -1,4 +1,4 @@
-"""TensorBoard's scalars and pictures, written at once: no queue and no thread that a full disk or a lost /dev/shm could block."""
+"""TensorBoard's scalars and pictures, written at once: no queue and no thread that a full disk could block."""
 import sys
 import time
 from pathlib import Path

@@ -108,8 +108,8 @@ def _left_out(link, cfg, overrides):
     keys = [override.partition('=')[0].strip() for override in overrides]
     keys = [key for key in keys if key in config.differences(link, cfg).keys() - {'train.start_from'}]
     name = link.name.rpartition('/')[2]
-    return ''.join(f'; --set {key} does not hold for it, as {cfg.name} has a value of its own (--set {name}:{key}=... does)'
-                   for key in keys)
+    return ''.join(f'; --set {key} does not hold for it, as {cfg.name} has a value of its own (--set {name}:{key}=... '
+                   'does)' for key in keys)
 
 
 def _waiting(links, job):

@@ -93,7 +93,7 @@ class Run:
         return metrics
 
     def record(self, metrics):
-        """Write the epoch down: history, log, checkpoints, screen; its 'picture', if there is one, for TensorBoard alone."""
+        """Write the epoch down: history, log, checkpoints, screen; a 'picture' among the metrics for TensorBoard."""
         picture = metrics.pop('picture', None)
         self.meter.average(self._workers.total)
         line = {'epoch': self.epoch, 'rate': self.schedule.rate, **self.meter.means(),

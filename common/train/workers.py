@@ -12,8 +12,8 @@ from common import runtime
 from common.weights import checkpoint
 
 JOIN = 'POSE_JOIN_SECONDS'                    # in the environment: what scripts/train_dist.py has as --join
-UNREACHABLE = ("worker {rank}: the workers' first exchange is not over after {seconds:g} s (--join SECONDS): does a firewall "
-               'close ports between two of the hosts, or is the network too slow for it?')
+UNREACHABLE = ("worker {rank}: the workers' first exchange is not over after {seconds:g} s (--join SECONDS): does a "
+               'firewall close ports between two of the hosts, or is the network too slow for it?')
 
 
 def share_parameters(trainer, store):
