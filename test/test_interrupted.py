@@ -86,7 +86,7 @@ def test_an_outage_of_the_photographs_costs_nothing(tiny_data, tmp_path, whole, 
     with pytest.raises(InputError, match=r'Input/output error.*last.state is whole'):
         run('h1', tiny_data, tmp_path, '--cpus', '1', '--set', 'train.epochs=2')
     state = json.loads(checkpoint.read_arrays(folder(tmp_path, 'h1') / 'last.state')['json'].asnumpy().tobytes())
-    assert state['begun']['steps'] in (1, 2) and len(state['history']) == 1
+    assert state['begun']['steps'] < 3 and len(state['history']) == 1          # threads read ahead in any order
     monkeypatch.undo()
     run('h1', tiny_data, tmp_path, '--cpus', '1', '--set', 'train.epochs=2', '--resume')
     assert_same_run(whole['1'], folder(tmp_path, 'h1'))
