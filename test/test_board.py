@@ -1,10 +1,12 @@
 """TensorBoard's scalars: what is written, and that no fault of the disk stops a training."""
 import errno
+import re
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from runs import run
 from tensorboardX.proto.event_pb2 import Event
 
 from common.train.board import FOLDER, Board
@@ -68,3 +70,19 @@ def test_a_clock_that_stands_still_or_goes_back_gives_a_speed(monkeypatch, clock
     meter.state['images'] = 10
     meter.stop()
     assert 0 < meter.speed < 1e6
+
+
+def test_losses_are_shown_without_their_weights_and_only_where_there_are_any():
+    meter = Meter('x', [], weights=(1.0, 30.0), state={'steps': 1, 'images': 4, 'skipped': 0, 'sums': [8.0, 60.0]})
+    assert meter.means() == {'heatmap_loss': 2.0, 'joint_loss': 0.5}
+    assert str(meter) == 'heatmap loss 2.0000, joint loss 0.5000'
+    meter = Meter('x', [], weights=(2.0, False), state={'steps': 1, 'images': 4, 'skipped': 0, 'sums': [8.0, 0.0]})
+    assert meter.means() == {'heatmap_loss': 1.0}
+
+
+def test_an_epoch_says_where_it_stands(tiny_data, tmp_path, capsys):
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2')
+    first, second = [line for line in capsys.readouterr().out.splitlines() if 'table2/h1 epoch ' in line]
+    assert re.match(r'cpu/mpii/table2/h1 epoch 1 of 2: rate 0.001, heatmap loss \d+\.\d{4}, \d+\.\d images/s, '
+                    r'validation loss \d+\.\d{4}, AUC \d+\.\d\d \(best\), at most \d+ min left$', first)
+    assert 'epoch 2 of 2' in second and 'left' not in second and 'joint' not in first
