@@ -2,10 +2,11 @@
 import json
 from types import SimpleNamespace
 
+import mxnet as mx
 import numpy as np
 import pytest
 
-from common import config
+from common import config, files
 from common.dataset import People
 from common.errors import InputError
 from common.predict import inference
@@ -81,10 +82,19 @@ def test_the_scores_of_each_are_those_of_its_joints_alone(experiments, monkeypat
     monkeypatch.setattr(decodings, 'ordered_loader', lambda *_: SimpleNamespace(batches=lambda: [batch]))
     monkeypatch.setattr(inference, 'infer', lambda *_: (maps, None))
     monkeypatch.setattr(decodings, '_locate', lambda *_: np.broadcast_to(near, (2, 16, 2)))
-    one, several = decodings.study(MPII, cfg, None, people, None)['modes']
+    found = decodings.study(MPII, cfg, None, people, None)
+    one, several = found['modes']
     assert (one['modes'], several['modes']) == ('one', 'several')
     assert one['share'] == pytest.approx(100 * 6 / 14) and several['share'] == pytest.approx(100 * 8 / 14)
     assert (one['argmax']['PCKh@0.1'], several['argmax']['PCKh@0.5']) == (100, 0)
+    low, high = found['peaks']
+    assert (low['from'], low['to'], high['from'], high['to']) == (0, 0.2, 0.8, None)
+    assert (low['argmax']['PCKh@0.5'], high['argmax']['PCKh@0.1']) == (0, 100)
+    sure, = found['sure']
+    assert sure['from'] == 0.3 and sure['share'] == pytest.approx(high['share'])
+    assert files.not_finite(found) is None, 'JSON cannot hold it'
+    assert [row.split('|')[1].strip() for row in decodings.peaks_table(found['peaks']).splitlines()[2:]] == \
+        ['0 to 0.2', '0.8 and more']
     maps[:] = 0
     assert len(decodings.study(MPII, cfg, None, people, None)['modes']) == 1
 
@@ -99,3 +109,18 @@ def test_the_table_has_a_row_for_one_mode_and_one_for_several(studied):
 def test_a_regression_network_has_none(experiments, params, tiny_data):
     with pytest.raises(InputError, match='a regression network has no heat maps'):
         program.main(['--cfg', str(experiments / 'r1.yaml'), '--params', str(params['r1']), '--data', str(tiny_data)])
+
+
+def test_a_control_decides_how_sure_a_joint_is(studied, experiments, params, tiny_data, tmp_path):
+    options = ['--cfg', str(experiments / 'h1.yaml'), '--data', str(tiny_data), *SIZE, '--json', str(tmp_path / 'c.json')]
+    network, other = str(params['h1']), str(tmp_path / 'other.params')
+    values = mx.nd.load(network)
+    last = next(name for name in values if values[name].shape == (16,) and name.endswith('bias'))
+    values[last] = values[last] + 3           # every map of the other is above all ranges but the last
+    mx.nd.save(other, values)
+    program.main([*options, '--params', network, '--control', other])
+    found = json.loads((tmp_path / 'c.json').read_text())
+    line, = found['peaks']
+    assert line['from'] == 0.8 and line['share'] == pytest.approx(100)
+    assert line['control'] == line['argmax'], 'its maxima are where the own ones are'
+    assert found['local'] == studied[0]['local']

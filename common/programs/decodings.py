@@ -6,12 +6,16 @@ Runs a trained network once and prints the data set's metrics, in percent, of
   for windows of 3 x 3 to 9 x 9 cells, for a beta from a quarter of the configured `network.beta` to four times of it;
 - every decoding, on the joints whose normalised map (Eq. 5) has one mode and on the others apart. One mode: nine tenths
   of it lie in one window of `test.window`;
-- every decoding, by the height of the map's maximum;
+- every decoding, by the height of the map's maximum, and on all those so high that the maximum finds 87% of them, the
+  paper's share of H1;
 - how many maps have a second mode above 30% of the first ("cleaner maps", section 6.1 of the paper).
 
-The second and third are of data sets that score single joints. --json writes them with where they are from. A
+The second and third are of data sets that score single joints. With --control FILE, the network to compare with, these
+are the heights of its maps, and the third shows its own maximum, too (`control`). --json writes them with where they are from. A
 decodings.json beside a result's test.json comes into the tables (`scripts/paper_tables.py`).
 """
+from typing import NamedTuple
+
 import numpy as np
 from tqdm import tqdm
 
@@ -29,51 +33,75 @@ WINDOWS = (1, 2, 3, 4, 0)                     # cells to each side of the maximu
 FACTORS = (0.25, 0.5, 1, 2, 4)                # of network.beta
 ONE_MODE = 0.9                                # of a normalised map in one window
 SECOND = 0.3                                  # of the first mode's height
-PEAKS = (0, 0.2, 0.35, 0.5, 0.65, 0.8, np.inf)                                 # heights of a map's maximum
+SURE = 87                                     # percent: of MPII's joints, H1 finds so many (Table 2)
+HEIGHTS = tuple(step / 20 for step in range(6, 20))            # from which on maps may be sure: 0.3, 0.35, ...
+PEAKS = (0, 0.2, 0.35, 0.5, 0.65, 0.8, None)   # heights of a map's maximum; the last range has no end
 
 
-def study(dataset, cfg, net, people, contexts) -> dict:
-    """What the docstring above lists, by the configured network.
+class Reading(NamedTuple):
+    """N people with K joints each, read off a network's maps in many ways."""
+
+    joints: dict                              # {(decoding, beta, window), or 'control': (N, K, 2) in source pixels}
+    confidence: np.ndarray                    # (N, K) `heatmaps.confidence`
+    second: np.ndarray                        # (N, K) bool: the map has a second mode
+    peaks: np.ndarray                         # (N, K) height of the map, or of the control's where there is one
+
+
+def read(cfg, net, samples, contexts, settings, control=None) -> Reading:
+    """The joints of samples by each of the settings, (decoding, beta, window); control: as of `study`."""
+    found = []
+    for batch in tqdm(ordered_loader(cfg, samples).batches(), desc='test', unit=' batches', leave=False,
+                      dynamic_ncols=True):
+        maps, direct = inference.infer(cfg, net, batch.images, contexts)
+        joints = {setting: _locate(cfg, net, maps, direct, setting, batch.matrices) for setting in settings}
+        judging = maps
+        if control:
+            judging = inference.infer(cfg, control, batch.images, contexts)[0]
+            joints['control'] = _locate(cfg, net, judging, direct, ('argmax', None, None), batch.matrices)
+        confidence = heatmaps.confidence(maps, cfg.network.beta, cfg.test.window, cfg.network.debiased)
+        found.append(Reading(joints, confidence, heatmaps.second_mode(maps, cfg.test.window) > SECOND,
+                             heatmaps.argmax(judging)[1]))
+    joints = {setting: np.concatenate([part.joints[setting] for part in found]) for setting in found[0].joints}
+    return Reading(joints, *(np.concatenate([part[field] for part in found]) for field in (1, 2, 3)))
+
+
+def study(dataset, cfg, net, people, contexts, control=None) -> dict:
+    """What the docstring above lists, by the configured network; control: another network of this configuration.
 
     Returns {'local': [{'beta', 'window', and the metrics}], 'debiased': [{'beta', metrics}],
     'modes': [{'modes': 'one' or 'several', 'share': percent of the joints, decoding: metrics, ...}],
-    'peaks': [{'from', 'to', 'share', decoding: metrics, ...}], the last two where joints are scored one by one,
-    'second': percent of the maps with a second mode}.
+    'peaks': [{'from', 'to', 'share', decoding: metrics, ...}], 'sure': as peaks, of joints that are found often, at most
+    one, the last three where joints are scored one by one, 'second': percent of the maps with a second mode}.
     """
     beta, window = cfg.network.beta, cfg.test.window
     local = [('local', factor * beta, cells) for factor in FACTORS for cells in WINDOWS]
     debiased = [('debiased', factor * beta, 0) for factor in FACTORS]
-    own = [(method, beta, window) for method in HEATMAP_DECODINGS]
-    joints, confidence, peaks, seconds = {setting: [] for setting in (*local, *debiased, *own)}, [], [], []
-    for batch in tqdm(ordered_loader(cfg, people.samples).batches(), desc='test', unit=' batches', leave=False,
-                      dynamic_ncols=True):
-        maps, direct = inference.infer(cfg, net, batch.images, contexts)
-        confidence.append(heatmaps.confidence(maps, beta, window, cfg.network.debiased))
-        peaks.append(heatmaps.argmax(maps)[1])
-        seconds.append(heatmaps.second_mode(maps, window) > SECOND)
-        for setting, found in joints.items():
-            found.append(_locate(cfg, net, maps, direct, setting, batch.matrices))
-    joints = {setting: np.concatenate(found) for setting, found in joints.items()}
-    scores = np.concatenate(peaks)
+    own = {method: (method, beta, window) for method in HEATMAP_DECODINGS}
+    reading = read(cfg, net, people.samples, contexts, {*local, *debiased, *own.values()}, control)
+    own.update({'control': 'control'} if control else {})
+    counts = dataset.counted(people)
 
     def metrics(setting, counting=people):
-        result = dataset.score(counting, joints[setting], scores)
+        result = dataset.score(counting, reading.joints[setting], reading.peaks)
         return {metric: result[metric] for metric in dataset.metrics}
+
+    def lines(groups):
+        return [{**label, 'share': 100 * float((chosen & counts).sum() / counts.sum()),
+                 **{name: metrics(setting, dataset.only(people, chosen & counts)) for name, setting in own.items()}}
+                for label, chosen in groups if (chosen & counts).any()]
 
     found = {'local': [{'beta': setting[1], 'window': setting[2], **metrics(setting)} for setting in local],
              'debiased': [{'beta': setting[1], **metrics(setting)} for setting in debiased],
-             'second': 100 * float(np.concatenate(seconds).mean())}
-    counts = dataset.counted(people)
+             'second': 100 * float(reading.second.mean())}
     if counts is not None:
-        one_mode = np.concatenate(confidence) >= ONE_MODE
-
-        def lines(groups):
-            return [{**label, 'share': 100 * float((chosen & counts).sum() / counts.sum()),
-                     **{setting[0]: metrics(setting, dataset.only(people, chosen & counts)) for setting in own}}
-                    for label, chosen in groups if (chosen & counts).any()]
+        one_mode, peaks = reading.confidence >= ONE_MODE, reading.peaks
         found['modes'] = lines([({'modes': 'one'}, one_mode), ({'modes': 'several'}, ~one_mode)])
-        found['peaks'] = lines([({'from': low, 'to': high}, (low <= scores) & (scores < high))
+        found['peaks'] = lines([({'from': low, 'to': high}, (low <= peaks) & (peaks < (high or np.inf)))
                                 for low, high in zip(PEAKS, PEAKS[1:])])
+        judge, metric = 'control' if control else 'argmax', dataset.metrics[0]
+        sure = ({'from': low, 'to': None} for low in HEIGHTS)
+        found['sure'] = [line for label in sure for line in lines([(label, peaks >= label['from'])])
+                         if line[judge][metric] >= SURE][:1]
     return found
 
 
@@ -116,23 +144,25 @@ def debiased_table(lines) -> str:
 
 
 def peaks_table(lines) -> str:
-    """`study`'s 'peaks' as Markdown: a row a range of heights."""
-    return markdown(['peak of the map', 'joints', *HEATMAP_DECODINGS],
-                    [[f'{line["from"]:g} to {line["to"]:g}', f'{line["share"]:.1f}%',
-                      *(_shown(line[method]) for method in HEATMAP_DECODINGS)] for line in lines])
+    """`study`'s 'peaks' or 'sure' as Markdown: a row a range of heights."""
+    methods = [method for method in (*HEATMAP_DECODINGS, 'control') if method in lines[0]]
+    return markdown(['peak of the map', 'joints', *methods],
+                    [[f'{line["from"]:g} ' + (f'to {line["to"]:g}' if line['to'] else 'and more'), f'{line["share"]:.1f}%',
+                      *(_shown(line[method]) for method in methods)] for line in lines])
 
 
 def main(dataset, argv=None):
     parser = options.parser(__doc__)
     options.add_network(parser)
     parser.add_argument('--params', required=True, metavar='FILE', help='its .params')
+    parser.add_argument('--control', metavar='FILE', help='.params of a network to compare with, such as H1 for I1')
     options.add_source(parser, dataset)
     parser.add_argument('--json', metavar='FILE', help='write the scores')
     args = parser.parse_args(argv)
     if is_export(args.params):
         raise InputError(f'{args.params}: an export has one decoding; give the .params that it was made of')
     source = Source(args.data, args.split, dataset.source_options(args))
-    files.check_outputs([args.json], [args.cfg, args.params, *dataset.files(source)])
+    files.check_outputs([args.json], [args.cfg, args.params, args.control, *dataset.files(source)])
     cfg = options.configuration(args, dataset)
     if cfg.network.head == 'regression':
         raise InputError(f'{cfg.name}: a regression network has no heat maps to decode')
@@ -141,10 +171,12 @@ def main(dataset, argv=None):
     if people.truth is None:
         raise InputError(f'--split {args.split}: has no ground truth to score')
     contexts = runtime.contexts(args.gpus, args.cpus)
-    found = study(dataset, cfg, inference.load_network(cfg, args.params, contexts), people, contexts)
+    net, control = (inference.load_network(cfg, path, contexts) if path else None
+                    for path in (args.params, args.control))
+    found = study(dataset, cfg, net, people, contexts, control)
     print(local_table(found['local']), debiased_table(found['debiased']), sep='\n')
     print(f'{found["second"]:.1f}% of the maps have a second mode above {SECOND:.0%} of the first\n')
     if 'modes' in found:
-        print(modes_table(found['modes']), peaks_table(found['peaks']), sep='\n')
+        print(modes_table(found['modes']), peaks_table([*found['peaks'], *found['sure']]), sep='\n')
     if args.json:
         files.write_json(args.json, {**found, **provenance.of_test(cfg, args.data, args.split)})
