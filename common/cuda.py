@@ -7,7 +7,7 @@ with that wheel (setup.py: `cuda`). Imported by `common/__init__.py`.
 import ctypes
 import os
 import sys
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 
 # In this order, for some need others.
@@ -20,7 +20,7 @@ COMPILER = 11080                              # the CUDA that libnvrtc.so.11.2 i
 
 
 def prepare():
-    """Load the driver's library and the others, where MXNet's wheel for CUDA is installed; does nothing elsewhere.
+    """Load the driver's library and the others; for where MXNet's wheel for CUDA is installed.
 
     Without a driver that wheel cannot be imported: one line says so, and the program ends. A library that is not among
     the packages is left to MXNet, which looks for a toolkit's; so is one that does not load, after a warning.
@@ -28,8 +28,6 @@ def prepare():
     MXNet compiles chains of element-wise operators while it runs, by the compiler among these libraries. Drivers older
     than that cannot read what it writes; for them this is off, unless MXNET_USE_FUSION is set.
     """
-    if not installed(WHEEL):
-        return
     try:
         driver = ctypes.CDLL('libcuda.so.1', mode=ctypes.RTLD_GLOBAL)
     except OSError as error:
@@ -43,15 +41,6 @@ def prepare():
         for path in (Path(folder, name) for name in LIBRARIES):
             if path.exists():
                 load(path)
-
-
-def installed(package) -> bool:
-    """Whether a package is installed, by its name on PyPI."""
-    try:
-        metadata.distribution(package)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def newest_cuda(driver) -> int:

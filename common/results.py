@@ -11,8 +11,8 @@ from easydict import EasyDict
 
 from common import config, files
 from common.errors import InputError
-from common.guard.checks import is_list, is_object, is_text
-from common.guard.rules import check_record, is_number
+from common.guard.checks import is_object, is_text
+from common.guard.rules import check_record, is_list, is_number
 from common.provenance import ROOT
 
 EXPERIMENTS = ROOT / 'experiments'

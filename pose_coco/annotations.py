@@ -8,8 +8,8 @@ from typing import NamedTuple
 from common.errors import InputError
 from common.files import read_json
 from common.guard import yaml_text
-from common.guard.checks import is_list, is_text
-from common.guard.rules import check_record, check_records, is_name, is_number
+from common.guard.checks import is_text
+from common.guard.rules import check_record, check_records, is_list, is_name, is_number
 
 PERSON = 1                                    # the category's id in COCO's own files, in detections and in results
 NAME = 'person'

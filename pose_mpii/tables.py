@@ -5,8 +5,8 @@ from typing import Optional, Tuple
 
 from common import config, files, results
 from common.deploy import complexity
-from common.guard.checks import is_list, is_number_or_null, is_object, is_text
-from common.guard.rules import check_record, is_number
+from common.guard.checks import is_number_or_null, is_object, is_text
+from common.guard.rules import check_record, is_list, is_number
 from common.predict import visualise
 from common.predict.decode import HEATMAP_DECODINGS
 from common.programs import decodings

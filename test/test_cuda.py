@@ -95,7 +95,6 @@ def loaded(tmp_path, monkeypatch):
         (tmp_path / 'nvidia' / name).touch()
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delenv('MXNET_USE_FUSION', raising=False)
-    monkeypatch.setattr(cuda, 'installed', lambda package: package == 'mxnet-cu117')
     monkeypatch.setattr(ctypes, 'CDLL', load)
     return names
 
@@ -112,10 +111,14 @@ def test_what_is_not_there_is_left_to_mxnet(loaded, tmp_path):
     assert loaded == ['libcuda.so.1', *(name for name in cuda.LIBRARIES if 'cudnn' not in name)]
 
 
-def test_nothing_is_loaded_for_the_cpu(loaded, monkeypatch):
-    monkeypatch.setattr(cuda, 'installed', lambda package: False)
-    cuda.prepare()
-    assert not loaded
+@pytest.mark.parametrize('wheel', ['mxnet', 'mxnet_cu117'])
+def test_only_for_the_wheel_for_cuda_is_anything_loaded(gcc, tmp_path, wheel):
+    gpus.driver(tmp_path, 13000)
+    (tmp_path / f'{wheel}-1.9.1.dist-info').mkdir()
+    (tmp_path / f'{wheel}-1.9.1.dist-info' / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {wheel}\n')
+    code = "import common; print('libcuda.so' in open('/proc/self/maps').read())"
+    assert checkout.output(checkout.ROOT, sys.executable, '-c', code, LD_LIBRARY_PATH=str(tmp_path),
+                           PYTHONPATH=str(tmp_path)) == f'{wheel == "mxnet_cu117"}\n'
 
 
 @pytest.fixture
@@ -129,7 +132,7 @@ def test_for_an_old_driver_mxnet_compiles_nothing(loaded, monkeypatch, gcc, tmp_
     monkeypatch.undo()
     monkeypatch.delenv('MXNET_USE_FUSION', raising=False)
     gpus.driver(tmp_path, known)
-    code = "import os; from common import cuda; cuda.installed = bool; cuda.prepare(); print(os.getenv('%s'))"
+    code = "import os; from common import cuda; cuda.prepare(); print(os.getenv('%s'))"
     assert checkout.output(checkout.ROOT, sys.executable, '-c', code % 'MXNET_USE_FUSION',
                            LD_LIBRARY_PATH=str(tmp_path)) == f'{fusion}\n'
 

@@ -4,7 +4,6 @@ A JPEG decodes directly at 1/2, 1/4 or 1/8 of its size, for far less work. Reduc
 [r*j, r*j + r), so its centre lies at r*j + (r - 1)/2; the warp accounts for that, and a crop has its content at the
 same place whatever the reduction.
 """
-import re
 from contextlib import suppress
 from io import BytesIO
 from typing import Tuple
@@ -14,13 +13,12 @@ import numpy as np
 from PIL import Image
 
 from common import files
+from common.data import jpeg
 from common.errors import AnnotationError, InputError
 
 FORMATS = ('JPEG', 'PNG', 'BMP', 'WEBP', 'TIFF', 'GIF')
 MOST_PIXELS = 1 << 26                         # 200 MB as BGR, and 400 MB more while a progressive JPEG is decoded
 LONGEST = 32766                               # side of what OpenCV warps
-# Scans of a JPEG, each of which passes over all of it: of the largest, and of one a fifth of that. Encoders write ten.
-FEW_SCANS, MOST_SCANS = 20, 100
 Image.MAX_IMAGE_PIXELS = None                 # Pillow's own limit, which is higher, warns on stderr
 
 # The loader works on many images at once; threads within one image would only get in each other's way.
@@ -32,8 +30,6 @@ cv2.setLogLevel(0)
 _FLAGS = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
           8: cv2.IMREAD_REDUCED_COLOR_8}
 _ORIENTATION = 0x0112                         # Exif's tag
-_JPEG, _START_OF_SCAN, _END_OF_IMAGE = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
-_MARKER = re.compile(b'\xff[\xc0-\xcf\xd8-\xfe]')                            # none of these occurs within a scan
 
 
 def read_image(path, step=1.0, upright=False, announced=None) -> Tuple[np.ndarray, int]:
@@ -50,23 +46,18 @@ def read_image(path, step=1.0, upright=False, announced=None) -> Tuple[np.ndarra
     data = files.read_bytes(path)
     if not data:
         raise InputError(f'{path}: this file is empty')
-    reduction = 1
-    if data.startswith(_JPEG):
-        reduction = max(r for r in _FLAGS if r <= max(step, 1))
+    is_jpeg = data.startswith(jpeg.START)
+    reduction = max(r for r in _FLAGS if r <= max(step, 1)) if is_jpeg else 1
     width, height, turned = image_head(data)
     if turned:
         raise InputError(f'{path}: has an orientation tag, which only JPEG and PNG may have; save it upright')
     if width * height > MOST_PIXELS or max(width, height) > LONGEST:
         raise InputError(f'{path}: an image of {width} x {height} pixels; at most {MOST_PIXELS} are decoded, and '
                          f'{LONGEST} of a side')
-    if data.startswith(_JPEG) and width and _scans(data) > min(MOST_SCANS, FEW_SCANS * MOST_PIXELS // (width * height)):
-        raise InputError(f'{path}: this JPEG has {_scans(data)} scans, which take minutes to decode; save it anew')
     if width and announced not in (None, (width, height)):
         raise AnnotationError(_misfit(path, data, (width, height), announced))
-    if data.startswith(_JPEG) and _truncated(data):
-        if not _lacks_only_its_end(data):
-            raise InputError(f'{path}: this JPEG is truncated ({len(data)} bytes); fetch it again')
-        data += _END_OF_IMAGE
+    if is_jpeg and (not data.endswith(jpeg.END_OF_IMAGE) or data.count(jpeg.START_OF_SCAN) > jpeg.FEW_SCANS):
+        data = jpeg.made_whole(path, data, width * height)
     image = None
     if width:
         with suppress(cv2.error):
@@ -105,73 +96,6 @@ def image_head(data) -> Tuple[int, int, bool]:
             return *image.size, turned
     except Exception:                         # Pillow raises many kinds of error for damaged files
         return 0, 0, False
-
-
-def _truncated(jpeg):
-    """Whether the last scan lacks its end: OpenCV then returns a picture that is grey from there on.
-
-    Neither marker occurs within a scan, and a thumbnail's lie before the picture's, so that of most files the last
-    end-of-image comes after the last start-of-scan. Searching from the end, this takes no time. Where it does not,
-    something else may follow the picture (a phone's video): then its segments are passed, one by one.
-    """
-    end = jpeg.rfind(_END_OF_IMAGE)
-    if end >= 0 and jpeg.find(_START_OF_SCAN, end) < 0:
-        return False
-    return all(segment[0] != _END_OF_IMAGE for segment in _segments(jpeg))
-
-
-def _lacks_only_its_end(jpeg):
-    """Whether a JPEG without end-of-image is whole but for this marker (some cameras and tools forget it).
-
-    A decoder reads no further than to the last pixel. So, the picture is whole if it is the same whatever comes after
-    these bytes: an end, or noise and an end. Two zeros are the rest of a file for which room was made, and that did not
-    come.
-    """
-    if jpeg.endswith(b'\0\0') or not _has_all_scans(jpeg):
-        return False
-    noise = np.random.default_rng(0).integers(1, 255, 4096, np.uint8).tobytes()
-    pictures = []
-    for more in (b'', noise):
-        content = BytesIO(jpeg.rstrip(b'\xff') + more + _END_OF_IMAGE)
-        try:
-            with Image.open(content, formats=FORMATS) as image:       # OpenCV's decoder would complain on stderr
-                pictures.append(np.asarray(image))
-        except Exception:                     # as of `image_head`
-            return False
-    return np.array_equal(*pictures)
-
-
-def _has_all_scans(jpeg):
-    """Whether the scans of a JPEG, whole or not, hold all 64 coefficients of every component, to their last bit."""
-    whole, last = {}, None
-    for last in _segments(jpeg):
-        length = int.from_bytes(jpeg[last.end():last.end() + 2], 'big')
-        head = jpeg[last.end() + 3:last.end() + length]        # pairs of component and table, then what it has of them
-        if last[0] == _START_OF_SCAN and len(head) > 3:
-            for component in head[:-3:2]:
-                whole.setdefault(component, set()).update(range(head[-3], head[-2] + 1) if head[-1] % 16 == 0 else ())
-    return last is not None and last[0] == _START_OF_SCAN and {*map(len, whole.values())} == {64}
-
-
-def _scans(jpeg):
-    """The number of scans, or a larger one that is not large.
-
-    Their marker occurs in thumbnails too, and by chance in what follows a picture. Only where it is found often are
-    the segments passed one by one.
-    """
-    found = jpeg.count(_START_OF_SCAN)
-    return found if found <= FEW_SCANS else sum(segment[0] == _START_OF_SCAN for segment in _segments(jpeg))
-
-
-def _segments(jpeg):
-    """Yield the matches of the markers of the picture's segments, to its end-of-image or that of the file."""
-    marker = _MARKER.search(jpeg, len(_JPEG))
-    while marker:
-        yield marker
-        if marker[0] == _END_OF_IMAGE:
-            return
-        length = int.from_bytes(jpeg[marker.end():marker.end() + 2], 'big')
-        marker = _MARKER.search(jpeg, marker.end() + length)
 
 
 def read_crop(path, to_source, size, out=None, announced=None) -> np.ndarray:

@@ -23,11 +23,6 @@ def is_text(value) -> bool:
     return isinstance(value, str)
 
 
-def is_list(value, is_good=is_number, length=None) -> bool:
-    """A list of good values, and of this many."""
-    return isinstance(value, list) and all(map(is_good, value)) and length in (None, len(value))
-
-
 def is_object(value, keys=(), is_good=is_number) -> bool:
     """A dict with a good value under each of the keys."""
     return isinstance(value, dict) and all(key in value and is_good(value[key]) for key in keys)

@@ -80,6 +80,11 @@ def is_number(value) -> bool:
     return type(value) in (int, float) and abs(value) < 1e9
 
 
+def is_list(value, is_good=is_number, length=None) -> bool:
+    """A list of good values, and of this many."""
+    return isinstance(value, list) and all(map(is_good, value)) and length in (None, len(value))
+
+
 def check_records(path, kind, records, fields, optional=()):
     """`check_record` of each in a list; they are called by their `kind` and their index."""
     for index, record in enumerate(records):

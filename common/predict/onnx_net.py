@@ -9,7 +9,7 @@ import numpy as np
 from common import config, files, grid, runtime
 from common.errors import InputError
 from common.guard import graph, yaml_text
-from common.guard.checks import is_list
+from common.guard.rules import is_list
 from common.predict.boxes import PADDING
 from common.predict.decode import Found
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from common import files
 from common.errors import InputError
-from common.guard import checks, params
+from common.guard import checks, params, rules
 from common.weights import matching
 
 
@@ -122,7 +122,7 @@ def _progress(path, text, needed):
         history, begun, updates = (state[key] for key in ('history', 'begun', 'updates'))
     except (KeyError, ValueError, AttributeError, TypeError, RecursionError):
         raise InputError(f'{path}: not the state of a run') from None
-    good = {'history': checks.is_list(history, lambda line: _is_line(line, needed)),
+    good = {'history': rules.is_list(history, lambda line: _is_line(line, needed)),
             'begun': begun is None or _is_begun(begun), 'updates': checks.is_count(updates)}
     for key, is_good in good.items():
         if not is_good:
@@ -139,7 +139,7 @@ def _is_begun(epoch):
     """Whether it is what a `Meter` keeps of an epoch."""
     return (checks.is_object(epoch, ('steps', 'images'), checks.is_count)
             and checks.is_count(epoch.get('skipped', 0))
-            and checks.is_list(epoch.get('sums'), checks.is_finite, 2))
+            and rules.is_list(epoch.get('sums'), checks.is_finite, 2))
 
 
 def _check_state(path, net, arrays):
