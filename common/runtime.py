@@ -97,7 +97,7 @@ def contexts(gpus=None, cpus=None) -> list:
         raise InputError(f'--gpus {gpus}: expected numbers separated by commas, such as 0,1,2,3') from None
     if len(set(ids)) < len(ids) or not all(0 <= i < present for i in ids):
         reason = f'MXNet sees {present} GPUs' if present else (
-            'MXNet sees no GPU here (is a mxnet-cuXXX wheel installed, and a driver?); use --cpus N')
+            'MXNet sees no GPU here (scripts/README.md says what sh scripts/setup.sh needs to find one); use --cpus N')
         raise InputError(f'--gpus {gpus}: {reason}')
     return [mx.gpu(i) for i in ids]
 

@@ -40,11 +40,22 @@ def train_and_keep(path, seed, args):
         check_same(kept / results.TEST, cfg, args.data)
         print(f'{cfg.name}, seed {cfg.train.seed}: {kept / results.TEST} is there', flush=True)
         return
-    train = importlib.import_module(f'pose_{cfg.data.set}.train')
+    train = program_of(cfg, path)
     train.main(['--cfg', str(path), '--data', args.data, '--out', str(args.out / part), '--resume',
                 *(option for value in overrides for option in ('--set', value))])
     for name in KEPT:
         files.write_text(kept / name, (phases.run_folder(args.out / part, cfg) / name).read_text(encoding='utf-8'))
+
+
+def program_of(cfg, path):
+    """The training program of a configuration's data set; InputError where there is none."""
+    name = f'pose_{cfg.data.set}'
+    try:
+        return importlib.import_module(f'{name}.train')
+    except ModuleNotFoundError as error:
+        if error.name not in (name, f'{name}.train'):
+            raise                             # something that the program needs
+        raise InputError(f'{path}: data.set is {cfg.data.set}; there is no {name}/train.py') from None
 
 
 def check_same(path, cfg, data):

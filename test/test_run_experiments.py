@@ -66,6 +66,13 @@ def test_one_that_fails_leaves_the_others(tiny_data, yamls, tmp_path):
     assert list(results.collect([tmp_path / 'kept'])['tiny']) == ['tiny/table2/r1']
 
 
+def test_a_data_set_without_a_program_is_an_error_of_its_experiment(tiny_data, yamls, tmp_path, capfd):
+    with pytest.raises(InputError, match='1 of 1 failed'):
+        run_experiments.main(['--data', str(tiny_data), '--results', str(tmp_path), '--set', 'data.set=lsp',
+                              str(yamls[0])])
+    assert 'data.set is lsp; there is no pose_lsp/train.py' in capfd.readouterr().err
+
+
 def test_an_experiment_keeps_its_own_seed(tiny_data, yamls, tmp_path):
     yamls[1].write_text(yamls[1].read_text().replace('{batch_size', '{seed: 3, batch_size'))
     options = ['--data', str(tiny_data), '--out', str(tmp_path / 'out'), '--results', str(tmp_path / 'kept')]

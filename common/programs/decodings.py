@@ -10,9 +10,9 @@ Runs a trained network once and prints the data set's metrics, in percent, of
   paper's share of H1;
 - how many maps have a second mode above 30% of the first ("cleaner maps", section 6.1 of the paper).
 
-The second and third are of data sets that score single joints. With --control FILE, the network to compare with, these
-are the heights of its maps, and the third shows its own maximum, too (`control`). --json writes them with where they are from. A
-decodings.json beside a result's test.json comes into the tables (`scripts/paper_tables.py`).
+The second and third are of data sets that score single joints. With --control FILE, the network to compare with, the
+third goes by the heights of that network's maps, and shows its maximum, too (`control`). --json writes all of it with
+where it is from. A decodings.json beside a result's test.json comes into the tables (`scripts/paper_tables.py`).
 """
 from typing import NamedTuple
 
