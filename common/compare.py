@@ -27,6 +27,7 @@ from common.train import phases, resume
 from common.train.run import LOG
 
 IMAGES = {'images': (is_count, 'a whole number')}
+CURVES = 'curves.png'
 EPOCH = {'score': (is_number, 'a number'), 'images_per_second': (is_number, 'a number')}
 
 
@@ -53,7 +54,7 @@ def read_run(folder) -> Run:
         result = files.read_object(folder / results.TRAINING)
         check_record(folder / results.TRAINING, 'a result', result, IMAGES, optional=IMAGES)
         images = result.get('images', np.nan)
-    seconds = [images / max(line['images_per_second'], 1e-9) for line in history]
+    seconds = [images / (line['images_per_second'] or np.nan) for line in history]
     test = folder / results.TEST
     values = {f'{section}.{key}': value for section, keys in sections.items() for key, value in keys.items()}
     return Run(str(folder), values, np.array([line['score'] for line in history]), np.cumsum(seconds) / 60,
@@ -121,7 +122,7 @@ def draw(runs, out):
     """Write curves.png, and predictions.jpg where there are pictures, to the folder `out`."""
     epochs = max(len(one.scores) for one in runs)
     curves = {one.label: np.pad(one.scores, (0, epochs - len(one.scores)), constant_values=np.nan) for one in runs}
-    visualise.save_curves(out / 'curves.png', range(1, epochs + 1), curves, 'epoch', 'score on the validation split')
+    visualise.save_curves(out / CURVES, range(1, epochs + 1), curves, 'epoch', 'score on the validation split')
     pictures = {one.label: cv2.cvtColor(read_image(one.picture)[0], cv2.COLOR_BGR2RGB) for one in runs
                 if one.picture.exists()}
     if pictures:
@@ -136,7 +137,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     runs = [read_run(folder) for folder in args.runs]
     if args.out:
-        files.make_folder(args.out)
+        files.check_outputs([args.out / CURVES, args.out / phases.PICTURE], [one.picture for one in runs])
     print(runs_table(runs, args.reach), configuration_table(runs), scores_table(runs), sep='\n')
     if args.out:
         draw(runs, args.out)

@@ -2,7 +2,7 @@
 
     python -m common.complexity --cfg experiments/mpii/table2/i1.yaml [--json FILE]
 """
-from common import config, files
+from common import files
 from common.deploy.complexity import count
 from common.programs import options
 from common.programs.cli import run
@@ -14,7 +14,7 @@ def main(argv=None):
     parser.add_argument('--json', metavar='FILE', help='write the counts')
     args = parser.parse_args(argv)
     files.check_outputs([args.json], [args.cfg])
-    cfg = config.load(args.cfg, args.overrides)
+    cfg = options.load(args.cfg, args.overrides)
     result = count(cfg)
     print(f'{cfg.name}: {result["parameters"] / 1e6:.1f}M parameters, {result["multiply_accumulates"] / 1e9:.2f}G '
           f'multiply-accumulates an image, and {result["integral_operations"] / 1e6:.2f}M element-wise operations in '

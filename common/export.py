@@ -14,7 +14,7 @@ Both .onnx answer as the demo does (common/deploy/README.md). Programs of this p
 """
 from pathlib import Path
 
-from common import config, files
+from common import files
 from common.deploy import onnx_graph
 from common.deploy.export import export
 from common.errors import InputError
@@ -37,7 +37,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if args.int8 != bool(args.images):
         raise InputError('--int8 and --images go together: integers are calibrated on a folder of photographs')
-    cfg = config.load(args.cfg, args.overrides)
+    cfg = options.load(args.cfg, args.overrides)
     photographs = find_photographs(Path(args.images)) if args.int8 else None
     if args.onnx or args.int8:
         onnx_graph.require()

@@ -60,6 +60,7 @@ def _check_place(path):
 
 def require_images(paths):
     """InputError where one of the files is missing: said at once, not after an hour."""
+    paths = dict.fromkeys(paths)              # several people may be in one
     missing = [path for path in paths if not os.path.isfile(path)]
     if missing:
         raise InputError(f'{missing[0]}: missing, as are {len(missing) - 1} more of {len(paths)} images')

@@ -179,13 +179,12 @@ def sections(found, data_set, section=Section) -> list:
     return [section(family, data, found.get(data, {})) for family, data in dict.fromkeys(papers + families)]
 
 
-def others(found) -> str:
-    """The results that are in no section, as Markdown: of experiments whose names have no table in them; '' for none."""
-    families = {_family(name) for names in found.values() for name in names if entry(name)}
+def others(found, shown) -> str:
+    """The results that are among the sources of no section in the text `shown`, as Markdown; '' for none."""
     rows = [[f'`{name}`', result['data'], result['split'], str(result['seed']), result['config']['test']['decode'],
              ', '.join(f'{key} {value:.1f}' for key, value in result.items() if type(value) is float)]
-            for names in found.values() for name, runs in sorted(names.items()) if _family(name) not in families
-            for result in runs]
+            for names in found.values() for name, runs in sorted(names.items()) for result in runs
+            if _source(result) not in shown]
     header = ['experiment', 'data', 'split', 'seed', 'decoding', 'scores']
     return '## Other experiments\n\n' + markdown(header, rows) if rows else ''
 

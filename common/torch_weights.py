@@ -76,7 +76,7 @@ def configuration(args, network, colours, name):
     size = re.search(r'(?<![a-z\d])(\d{2,4})x(\d{2,4})(?!\d)', name)
     if network.outputs and size:
         settings['input.size'] = [int(size[2]), int(size[1])]
-    cfg = config.load(args.cfg, [*(f'{key}={json.dumps(value)}' for key, value in settings.items()), *args.overrides])
+    cfg = options.load(args.cfg, [*(f'{key}={json.dumps(value)}' for key, value in settings.items()), *args.overrides])
     cfg.name = name
     return cfg
 
@@ -85,7 +85,7 @@ def to_torch(args) -> list:
     """Write the network of --params; returns the paths written."""
     if args.colours:
         raise InputError('--colours goes with --torch: networks here take RGB')
-    cfg = config.load(args.cfg, args.overrides)
+    cfg = options.load(args.cfg, args.overrides)
     base = Path(args.out) / Path(cfg.name).name
     files.check_outputs([f'{base}.pth', f'{base}.py'], [args.cfg, args.params])
     return torch_export.write(cfg, args.params, base)

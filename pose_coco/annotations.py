@@ -10,8 +10,8 @@ from common.files import read_json
 from common.guard import yaml_text
 from common.guard.checks import is_text
 from common.guard.rules import check_record, check_records, is_list, is_name, is_number
+from common.predict.boxes import PERSON
 
-PERSON = 1                                    # the category's id in COCO's own files, in detections and in results
 NAME = 'person'
 HINT = 'person_keypoints_<split>.json has them (image_info and instances are other files)'
 

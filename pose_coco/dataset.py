@@ -50,16 +50,26 @@ def load_people(data, split, size, boxes=None, score_threshold=0.0, iou_threshol
     the score; of two whose boxes in one image have an IoU above the threshold, the better one (1: both). They have no
     visible joints. InputError where a file cannot be used or nobody is left.
     """
-    source = read_split(data, split, keypoints=boxes is None)
-    images = {image['id']: image for image in source['images']}
     if boxes is None:
-        people = [{**person, 'score': 1.0} for person in source['annotations'] if _is_usable(person)]
-        if not people:
-            raise InputError(f'{data}: {split} has no person with a keypoint and a box')
-    else:
-        unknown = [0] * (3 * len(JOINTS))
-        people = [{**box, 'keypoints': unknown} for box in _detected(boxes, images, score_threshold, iou_threshold)]
+        if not has_annotations(data, split):
+            raise InputError(f'{data}: nobody is annotated in {split}; --boxes FILE says where people are')
+        return _annotated(read_split(data, split), f'{data}: {split}', size)
+    images = _by_id(read_split(data, split, keypoints=False))
+    unknown = [0] * (3 * len(JOINTS))
+    people = [{**box, 'keypoints': unknown} for box in _detected(boxes, images, score_threshold, iou_threshold)]
     return _gather(people, images, size)
+
+
+def _annotated(source, name, size):
+    """The people of what `layout.read_split` returned, whom a message calls by the name."""
+    people = [{**person, 'score': 1.0} for person in source['annotations'] if _is_usable(person)]
+    if not people:
+        raise InputError(f'{name} has no person with a keypoint and a box')
+    return _gather(people, _by_id(source), size)
+
+
+def _by_id(source):
+    return {image['id']: image for image in source['images']}
 
 
 def _is_usable(person):
@@ -133,7 +143,10 @@ class Coco(Dataset):
 
     def people(self, source, size) -> People:
         truth = read_split(source.data, source.split) if has_annotations(source.data, source.split) else None
-        people = load_people(source.data, source.split, size, **source.options)
+        if truth is not None and not source.options.get('boxes'):
+            people = _annotated(truth, f'{source.data}: {source.split}', size)
+        else:
+            people = load_people(source.data, source.split, size, **source.options)
         return people._replace(truth=truth, about={'boxes': _whose_boxes(**source.options)})
 
     def files(self, source) -> list:

@@ -13,11 +13,13 @@ if not __package__:                       # run as a file: make the project's ro
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from common import skeleton
+from common.dataset import Source
 from common.files import check_outputs, write_json
 from common.programs.cli import run
 from pose_mpii import truth
-from pose_mpii.layout import annotation_file, ground_truth_file, read_ground_truth, read_split
-from pose_mpii.pckh import format_table, head_sizes, pck, rules
+from pose_mpii.dataset import MPII
+from pose_mpii.layout import parts
+from pose_mpii.pckh import format_table, pck, rules
 from pose_mpii.predictions import read_predictions
 from pose_mpii.skeleton import SKELETON
 
@@ -34,14 +36,9 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
 
     person = skeleton.read(arguments.skeleton) if arguments.skeleton else SKELETON
-    path = ground_truth_file(arguments.data, arguments.split)
-    check_outputs([arguments.json], [arguments.pred, path])
-    if path.exists():                         # the records need not be there
-        joints, visible, head_boxes = read_ground_truth(path, person=person)
-        people = truth.Truth(joints, visible, head_sizes(head_boxes))
-    else:
-        records = read_split(arguments.data, arguments.split, person)
-        people = truth.of_records(annotation_file(arguments.data, arguments.split), records, person)
+    inputs = [arguments.pred, arguments.skeleton, *MPII.files(Source(arguments.data, arguments.split))]
+    check_outputs([arguments.json], inputs)
+    people = truth.joined(truth.alone(arguments.data, part, person) for part in parts(arguments.split))
     result = pck(read_predictions(arguments.pred, len(people.joints), person), *people, rules(person))
     print(format_table(result, how=rules(person)))
     if arguments.json:

@@ -8,8 +8,9 @@ import numpy as np
 import yaml
 
 from common import files, skeleton
-from common.data.images import read_image
+from common.data.loader import require_readable
 from common.errors import InputError
+from common.guard.rules import Wrong
 from pose_coco.annotations import plain, read
 
 EVERY = 5                                     # of one file, each fifth photograph is for validation
@@ -29,7 +30,8 @@ def read_splits(paths, images, person) -> dict:
         if not people:
             raise InputError(f'{path}: has nobody with a keypoint of the skeleton and a box')
     if images:
-        check_photographs(images, [record for people in found for record in people])
+        require_readable({str(Path(images) / record['image']): (record['width'], record['height'])
+                          for people in found for record in people})
     if len(found) == 1:
         chosen = sorted({record['image'] for record in found[0]})[EVERY - 1::EVERY]
         if not chosen:
@@ -92,14 +94,6 @@ def _record(image, box, joints):
             'width': image['width'], 'height': image['height']}
 
 
-def check_photographs(folder, people):
-    """InputError for the first photograph that is missing, cannot be read, or has another size than its record says."""
-    sizes = {str(Path(folder) / record['image']): (record['width'], record['height']) for record in people}
-    files.require_images(list(sizes))
-    for path, size in sizes.items():
-        read_image(path, step=8, announced=size)
-
-
 # --- the skeleton --------------------------------------------------------------------------------------------------
 
 def write_skeleton(path, source):
@@ -120,7 +114,11 @@ def write_skeleton(path, source):
     head, neck = (next((joints[places[word]] for word in known if word in places), None) for known in (HEADS, NECKS))
     if head and neck:
         tree['normalised_by'] = [head, neck]
-    files.write_text(path, yaml.safe_dump(skeleton.check(tree), sort_keys=False, allow_unicode=True, width=120,
+    try:
+        skeleton.check(tree)
+    except Wrong as error:
+        raise InputError(f'{source}: its keypoints make no skeleton: {error}') from None
+    files.write_text(path, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120,
                                          default_flow_style=None))
     unit = f'the distance {head} to {neck}' if head and neck else 'the box'
     print(f'{path}: {len(joints)} joints, {len(pairs)} pairs of right and left, {len(tree["limbs"])} limbs, errors '

@@ -68,11 +68,6 @@ def head_sizes(head_boxes) -> np.ndarray:
     return HEAD_SIZE * np.hypot(*np.subtract(head_boxes[:, 1], head_boxes[:, 0], dtype=np.float64).T)
 
 
-def normalised_distances(predictions, joints, visible, head_boxes) -> np.ndarray:
-    """Distances from prediction to ground truth in head sizes, (N, 16), by MPII's rules: see `distances`."""
-    return distances(predictions, joints, visible, head_sizes(head_boxes), rules(SKELETON))
-
-
 def distances(predictions, joints, visible, sizes, how) -> np.ndarray:
     """Distances from prediction to ground truth in units, (N, K).
 

@@ -33,10 +33,10 @@ import numpy as np
 
 from common import skeleton
 from common.errors import InputError
-from common.files import make_folder
+from common.files import check_outputs, make_folder
 from common.programs.cli import run
 from pose_mpii import from_coco
-from pose_mpii.layout import ground_truth_file, write_ground_truth, write_split
+from pose_mpii.layout import annotation_file, ground_truth_file, write_ground_truth, write_split
 from pose_mpii.lsp import read_lsp
 from pose_mpii.release import read_release
 
@@ -116,6 +116,7 @@ def prepare_coco(paths, out, images, named):
     if not named and not path.exists():
         from_coco.write_skeleton(path, paths[0])
     splits = from_coco.read_splits(paths, images, skeleton.read(path))
+    check_outputs([annotation_file(out, split) for split in splits], [*paths, path])
     if images:
         link_images(images, out, [record['image'] for record in splits['trainval']])
     write_splits(out, splits)

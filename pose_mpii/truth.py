@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from common.errors import InputError
-from pose_mpii.layout import annotation_file, ground_truth_file, read_ground_truth
+from pose_mpii.layout import annotation_file, ground_truth_file, read_ground_truth, read_split
 from pose_mpii.pckh import OF_BOX, head_sizes, rules
 
 LEAST_UNIT = 4                                # pixels between the two joints that a person is measured by
@@ -42,11 +42,22 @@ def of_split(data, split, records, person) -> Truth:
     return Truth(joints, visible, head_sizes(head_boxes))
 
 
+def alone(data, split, person) -> Truth:
+    """The `Truth` of one split where its ground truth is enough: the records are only read if that is absent."""
+    path = ground_truth_file(data, split)
+    if not path.exists():
+        return of_records(annotation_file(data, split), read_split(data, split, person), person)
+    joints, visible, head_boxes = read_ground_truth(path, person=person)
+    return Truth(joints, visible, head_sizes(head_boxes))
+
+
 def of_records(path, records, person) -> Truth:
     """The `Truth` of records alone; `path`: their file, for messages.
 
     Who lacks a joint of `normalised_by`, or has both within 4 pixels, is not scored; a warning says how many they are.
     """
+    if not all('joints' in record and 'joints_vis' in record for record in records):
+        raise InputError(f'{path}: has people without joints, and so no ground truth to score')
     joints = np.array([record['joints'] for record in records], np.float64)
     visible = np.array([record['joints_vis'] for record in records]) > 0
     if person.normalised_by is None:

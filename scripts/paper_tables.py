@@ -29,11 +29,9 @@ validation split, of the epoch with the best AUC there; Table 8 has COCO's AP, o
 integral" is our decoding, the others the paper's. The paper's own figures are those of MPII and COCO at the settings
 of experiments/mpii and experiments/coco: other families of experiments and other data sets have them beside theirs to
 compare the order and the differences, not the values. The paper's "params" are the ResNets' with their classifiers;
-the networks with their deconvolutions have those counted here. The Gaussian of H1's and I1's
-target has the paper's standard deviation of 1 cell, in experiments/drawn and in the second half of experiments/resnet18
-at 256 x 256 pixels 1.5. The paper remarks that R1 has more parameters than I*; here it has fewer, because I*'s
-deconvolutions have more than R1's fully connected layer. AUC is the mean over 51 bounds from 0 to 0.5; where the bound 0
-is left out, as some do, it is a fiftieth higher: 0.3 to 1.2 for what is shown here.
+the networks with their deconvolutions have those counted here. The paper remarks that R1 has more parameters than I*;
+here it has fewer, because I*'s deconvolutions have more than R1's fully connected layer. AUC is the mean over 51 bounds
+from 0 to 0.5; where the bound 0 is left out, as some do, it is a fiftieth higher.
 '''
 
 
@@ -47,8 +45,8 @@ def main(argv=None):
     args = parser.parse_args(argv)
     found = results.collect(args.results)
     files.make_folder(args.out)
-    parts = [LEGEND, pose_mpii.tables.write(found, args.out, args.data), pose_coco.tables.write(found),
-             results.others(found)]
+    parts = [LEGEND, pose_mpii.tables.write(found, args.out, args.data), pose_coco.tables.write(found)]
+    parts.append(results.others(found, '\n'.join(parts)))
     files.write_text(args.out / TABLES, '\n'.join(part for part in parts if part))
     print(args.out / TABLES)
 

@@ -132,7 +132,7 @@ def wait(parts, seconds):
         codes = {part: part.process.poll() for part in parts}
         for part, code in codes.items():
             if code:
-                return f'{part.name} {_ending(part, code)}', RESUME
+                return f'{part.name} {_ending(part, code)}', '' if code == 2 else RESUME
         if all(code == 0 for part, code in codes.items() if part.name.startswith('worker')):
             return None
         if time.monotonic() > limit and not joined.is_set():
@@ -222,11 +222,11 @@ def main(argv=None):
         silent = stop(parts)
     if failure:
         what, advice = failure
-        if advice == RESUME:
+        if advice != CHECK:
             print(file=sys.stderr)            # ends the line of a progress bar
         places = dict(zip(['this machine', *hosts], [root, *nodes]))
         places = ', '.join(f'{host} at {node}' for host, node in places.items() if host)
-        raise InputError(f'{what}; {_outcome(silent)}. {advice.format(places=places)}')
+        raise InputError(f'{what}; {_outcome(silent)}. {advice.format(places=places)}'.rstrip())
 
 
 if __name__ == '__main__':

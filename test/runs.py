@@ -2,12 +2,13 @@
 import json
 import resource
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from common.programs.train import loader
+from common.data.loader import Loader
+from common.data.loader import training_loader as loader_of
+from common.programs.train import samples
 from common.weights import checkpoint
 from pose_mpii import train
 from pose_mpii.dataset import MPII
@@ -16,7 +17,11 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = ['input.size=[64, 64]', 'network.deconvolutions=3']
 SEVENTEEN = f'data.skeleton={ROOT}/pose_coco/skeleton.yaml'   # joints instead of MPII's sixteen
 
-training_loader = partial(loader, MPII)       # (cfg, data, phase): its batches
+
+
+def training_loader(cfg, data, phase=0) -> Loader:
+    """The batches that an experiment is trained on."""
+    return loader_of(cfg, samples(MPII, cfg, data, cfg.data.train), phase)
 
 
 def experiment_file(method):

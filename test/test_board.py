@@ -72,6 +72,12 @@ def test_a_clock_that_stands_still_or_goes_back_gives_a_speed(monkeypatch, clock
     assert 0 < meter.speed < 1e6
 
 
+def test_an_epochs_speed_is_that_of_all_its_images_and_seconds():
+    meter = Meter('x', [], state={'steps': 1, 'images': 80, 'skipped': 0, 'sums': [8.0, 60.0], 'seconds': 40.0})
+    meter.stop()
+    assert meter.speed == pytest.approx(2, rel=0.01)
+
+
 def test_losses_are_shown_without_their_weights_and_only_where_there_are_any():
     meter = Meter('x', [], weights=(1.0, 30.0), state={'steps': 1, 'images': 4, 'skipped': 0, 'sums': [8.0, 60.0]})
     assert meter.means() == {'heatmap_loss': 2.0, 'joint_loss': 0.5}

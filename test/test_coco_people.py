@@ -132,7 +132,7 @@ def test_a_test_split_has_images_and_boxes_alone(tmp_path):
     assert people.samples[0].box == pytest.approx((24.5, 39.5, 75, 75))
     assert people.areas.tolist() == [75 * 75] * 3
     message = error_of(load_people, tmp_path, 'test-dev2017', SIZE)
-    assert 'image_info_test-dev2017.json: has no keypoints' in message
+    assert 'nobody is annotated in test-dev2017; --boxes FILE' in message
 
 
 def test_other_categories_and_low_scores_are_ignored(tmp_path, capsys):

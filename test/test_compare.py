@@ -50,6 +50,20 @@ def test_pictures_are_put_beside_each_other(runs, tmp_path):
     assert (tmp_path / 'out/curves.png').exists()
 
 
+def test_a_run_is_not_written_over(runs):
+    cv2.imwrite(str(runs[0] / 'predictions.jpg'), np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(InputError, match='predictions.jpg: would overwrite what is read'):
+        compare.main([*map(str, runs), '--out', str(runs[0])])
+
+
+def test_minutes_of_an_epoch_whose_speed_is_not_known_are_not_known(runs, capsys):
+    log = (runs[1] / 'log.jsonl').read_text().splitlines()
+    log[-1] = json.dumps({**json.loads(log[-1]), 'images_per_second': 0.0})
+    (runs[1] / 'log.jsonl').write_text('\n'.join(log))
+    compare.main([str(runs[1])])
+    assert rows(capsys.readouterr().out)[str(runs[1])][2] == '-'
+
+
 def test_a_run_alone_and_one_that_is_not_tested_yet(runs, capsys):
     (runs[0] / 'test.json').unlink()
     (runs[0] / 'result.json').unlink()

@@ -1,4 +1,6 @@
 """Experiments: what a file inherits, what may be overridden, and how every mistake is named."""
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import yaml
 from common import config
 from common.config.schema import schema
 from common.errors import InputError
+from common.programs import options
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / 'experiments'
 BASE = EXPERIMENTS / 'mpii' / 'base.yaml'
@@ -194,6 +197,20 @@ def test_no_tag_runs_code(write, tmp_path, tag):
     assert 'not valid YAML' in refused(write(f'loss:\n  sigma: {tag.format(made)}'))
     assert 'not valid YAML' in refused(BASE, f'loss.sigma={tag.format(made)}')
     assert not made.exists()
+
+
+def test_an_override_of_another_experiment_is_checked_and_where_there_is_one_alone_refused():
+    assert '--set i9:nonsense.key=3: unknown key nonsense.key' in refused(BASE, 'i9:nonsense.key=3')
+    assert '--set i9:train.epochs=x: train.epochs is ' in refused(BASE, 'i9:train.epochs=x')
+    with pytest.raises(InputError, match='--set i9:train.epochs=3: no experiment here has that name; there are mpii/'):
+        options.load(BASE, ['i9:train.epochs=3'])
+    assert options.load(BASE, [f'{BASE.stem}:train.epochs=3']).train.epochs == 3
+
+
+def test_a_reader_that_has_enough_is_no_error(root):
+    command = f'{sys.executable} -m common.config --cfg {BASE} | head -n 1'
+    done = subprocess.run(['bash', '-o', 'pipefail', '-c', command], cwd=root, capture_output=True, text=True)
+    assert done.stdout.startswith('name: mpii/base') and done.stderr == ''
 
 
 # --- names and saved configurations --------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ def test_the_table_has_a_row_a_beta_and_a_column_a_window(studied):
 
 
 def test_a_metric_of_nobody_is_a_dash():
+    assert decodings.peaks_table([]).count('\n') == 2
     assert '| 1.0 / - |' in decodings.local_table([{'beta': 1.0, 'window': 0, 'AP': 1.0, 'APM': None}])
 
 

@@ -10,7 +10,7 @@ import yaml
 from common import export
 from common.errors import InputError
 from pose_mpii import decodings, demo, evaluate, from_coco, heatmaps, prepare, tables, test, train
-from pose_mpii.dataset import person_box
+from pose_mpii.dataset import MPII, person_box
 from pose_mpii.layout import ground_truth_file, read_split
 from pose_mpii.skeleton import SKELETON
 
@@ -265,6 +265,33 @@ def test_several_splits_are_tested_as_one(tiny_data, experiments, params, tmp_pa
     counts = []
     for split in ('valid', 'valid+train'):
         test.main(['--cfg', str(experiments / 'h1.yaml'), '--params', str(params['h1']), '--data', str(tiny_data),
-                   '--split', split, '--save', str(tmp_path / 'joints.json'), '--set', 'input.size=[64, 64]'])
+                   '--split', split, '--save', str(tmp_path / 'joints.json'), '--set', 'input.size=[64, 64]',
+                   '--json', str(tmp_path / 'tested.json')])
         counts.append(len(json.loads((tmp_path / 'joints.json').read_text())['preds']))
     assert counts == [8, 24]
+    evaluate.main(['--pred', str(tmp_path / 'joints.json'), '--data', str(tiny_data), '--split', split, '--json',
+                   str(tmp_path / 'evaluated.json')])
+    tested, evaluated = (json.loads((tmp_path / f'{name}.json').read_text()) for name in ('tested', 'evaluated'))
+    assert {key: tested[key] for key in MPII.metrics} == {key: evaluated[key] for key in MPII.metrics}
+
+
+def test_what_is_read_is_never_written_over(data, tiny_data, tmp_path):
+    files = [write(tmp_path / f'{split}.json', as_coco(tiny_data, [split])) for split in ('train', 'valid')]
+    (tmp_path / 'annot').mkdir()
+    files = [path.rename(tmp_path / 'annot' / path.name) for path in files]
+    before = [path.read_text() for path in files]
+    with pytest.raises(InputError, match='train.json: would overwrite what is read'):
+        prepare.main(['--coco', *map(str, files), '--images', str(tiny_data / 'images'), '--out', str(tmp_path)])
+    assert [path.read_text() for path in files] == before
+    records = data / 'annot/valid.json'
+    with pytest.raises(InputError, match='valid.json: would overwrite what is read'):
+        evaluate.main(['--pred', str(tmp_path / 'none.json'), '--data', str(data), '--json', str(records),
+                       '--skeleton', str(data / 'skeleton.yaml')])
+
+
+def test_a_split_without_joints_has_nothing_to_score(tiny_data, tmp_path):
+    records = read_split(tiny_data, 'valid')
+    (tmp_path / 'annot').mkdir()
+    write(tmp_path / 'annot/test.json', [{key: record[key] for key in ('image', 'center', 'scale')} for record in records])
+    with pytest.raises(InputError, match='test.json: has people without joints, and so no ground truth'):
+        evaluate.main(['--pred', predictions(tiny_data, SKELETON, 0), '--data', str(tmp_path), '--split', 'test'])

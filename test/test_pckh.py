@@ -13,9 +13,9 @@ from scipy.io import savemat
 from common.errors import InputError
 from pose_mpii.layout import ground_truth_file, read_ground_truth, write_ground_truth
 from pose_mpii.paper import SCORES
-from pose_mpii.pckh import ALPHAS, format_table, normalised_distances, pckh
+from pose_mpii.pckh import ALPHAS, distances, format_table, head_sizes, pckh, rules
 from pose_mpii.predictions import save_predictions
-from pose_mpii.skeleton import GROUPS, PELVIS, THORAX
+from pose_mpii.skeleton import GROUPS, PELVIS, SKELETON, THORAX
 
 ROOT = Path(__file__).resolve().parents[1]
 BOX = [[100.0, 100.0], [130.0, 140.0]]          # diagonal 50, so a head size of 30 pixels
@@ -133,8 +133,8 @@ def test_random_people_with_ties_agree_with_whole_number_arithmetic(seed):
     predictions = joints + offsets
     predictions[random.random((count, 16)) < 0.02] = np.nan
     visible = random.random((count, 16)) < 0.8
-    distances = normalised_distances(predictions, joints, visible, boxes)
-    assert np.isin(distances, ALPHAS).sum() > 50           # the data does contain ties
+    found = distances(predictions, joints, visible, head_sizes(boxes), rules(SKELETON))
+    assert np.isin(found, ALPHAS).sum() > 50           # the data does contain ties
 
     values, groups = reference(predictions, joints, visible, boxes)
     assert pckh(predictions, joints, visible, boxes) == approximately(

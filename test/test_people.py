@@ -139,10 +139,23 @@ def test_opencvs_detector_stands_in_where_none_can_be_fetched(mini, tmp_path, mo
 
 def test_options_of_a_detector(shown, photograph, tmp_path):
     for options, told in ((['--detector', 'hog'], '--detector and --detector-params: are of --detect'),
-                          (['--detect', '--detector', 'yolo'], 'yolo: unknown; there are xception'),
+                          (['--detect', '--detector', 'yolo'], '--detector yolo: unknown; there are hog, xception'),
+                          (['--detect', '--detector', 'hog', '--detector-params', 'x.params'],
+                           '--detector-params x.params: the detector hog takes no file'),
                           (['--detect', '--detector', 'xception'], 'xception: --detector-params FILE is missing')):
         with pytest.raises(InputError, match=told):
             shown(photograph, *options, '--out', tmp_path / 'x.png')
+
+
+def test_an_image_that_is_a_line_is_named():
+    with pytest.raises(InputError, match='line.png: an image of 2000 x 1 pixels is too narrow for a detector'):
+        people.propose('line.png', np.zeros((1, 2000, 3), np.uint8))
+
+
+@pytest.mark.parametrize('label, where', [('x.jpg', 'x.jpg: '), (7, 'frame 7: '), ('', '')])
+def test_a_box_outside_is_said_with_its_image(label, where):
+    with pytest.raises(InputError, match=f'^{where}box 700,0,10,10: expected a part of the image, which has 640 x 480'):
+        boxes.crop_box((700, 0, 10, 10), (480, 640, 3), (64, 64), label)
 
 
 # --- who they are --------------------------------------------------------------------------------------------------

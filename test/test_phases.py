@@ -206,6 +206,27 @@ def test_an_override_that_begins_with_a_name_is_of_that_experiment_alone():
         phases.chain(cfg, ['i2:train.epochs=7'])
 
 
+@pytest.mark.parametrize('key, own, its', [('network.deconvolutions', '1', '2'), ('network.grid', "'corner'", "'centre'")])
+def test_what_cannot_start_from_another_is_said_before_either_is_trained(tmp_path, key, own, its):
+    (tmp_path / 'h1.yaml').write_text(f'base: {experiment_file("h1")}\n')
+    section, _, name = key.partition('.')
+    (tmp_path / 'i1.yaml').write_text(f'base: h1.yaml\n{section}: {{{name}: {own}}}\ntrain: {{start_from: h1}}\n')
+    with pytest.raises(InputError, match=f'i1.yaml: {key} is {own}; h1, from which it starts, has {its}'):
+        phases.chain(config.load(tmp_path / 'i1.yaml'), [])
+
+
+def test_a_run_goes_on_when_what_is_drawn_changes_and_not_when_what_is_learnt_does(root, tiny_data, tmp_path):
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    drawn = (root / 'pose_mpii/skeleton.yaml').read_text() + f'sides: {16 * "M"}\n'
+    (tmp_path / 'drawn.yaml').write_text(drawn)
+    (tmp_path / 'learnt.yaml').write_text(drawn.replace('[right ankle, left ankle]', '[right ankle, left knee]')
+                                          .replace('[right knee, left knee]', '[right knee, left ankle]'))
+    with pytest.raises(InputError, match='h1: holds a run with data.skeleton ') as refused:
+        run('h1', tiny_data, tmp_path, '--resume', '--set', f'data.skeleton={tmp_path}/learnt.yaml')
+    assert len(str(refused.value)) < 400
+    run('h1', tiny_data, tmp_path, '--resume', '--set', f'data.skeleton={tmp_path}/drawn.yaml')
+
+
 def test_an_override_stays_away_from_all_that_is_before_the_files_that_differ(tmp_path):
     (tmp_path / 'h1.yaml').write_text(f'base: {experiment_file("h1")}\n')
     (tmp_path / 'more.yaml').write_text('base: h1.yaml\ntrain: {start_from: h1}\n')

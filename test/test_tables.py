@@ -173,6 +173,13 @@ def test_other_experiments_are_listed(root, written):
     assert text.count('## Other experiments') == 1
 
 
+def test_no_result_is_left_out(root, written):
+    """Whatever an experiment is called: of another data set, and of COCO beside the paper's two."""
+    own = {**result(root, 'table2/h1', 0.2), 'experiment': 'mine/table2/h1'}
+    own['config']['data']['set'] = 'horses'
+    assert '| `mine/table2/h1` | photographs |' in written(result(root, 'table2/h1', 0.2), own)
+
+
 def test_a_result_that_another_replaces_is_said(root, written, capsys):
     written(result(root, 'table2/h1', 0.2), result(root, 'table2/h1', 0.3))
     assert '0/test.json: left out, as' in capsys.readouterr().err

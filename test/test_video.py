@@ -96,6 +96,11 @@ def test_a_stream_is_written_to_a_video(shown, tmp_path, capsys):
     assert ' a second' in capsys.readouterr().out
 
 
+def test_a_number_that_no_camera_has(shown, tmp_path):
+    with pytest.raises(InputError, match='--camera 99999999999: no camera or stream'):
+        shown('--camera', '99999999999', '--out', tmp_path / 'out.mp4')
+
+
 def test_ctrl_c_ends_a_camera_and_leaves_its_video(shown, tmp_path, monkeypatch):
     def frames():
         for number in range(100):

@@ -15,7 +15,7 @@ from common.programs.cli import run
 
 def lines(path, overrides=()) -> Iterator[str]:
     """The text, a line each for the name, the sections and the keys of the experiment in `path`."""
-    config.load(path, overrides)              # its keys together, too
+    options.load(path, overrides)             # its keys together, too
     name, values = config.resolve(path, overrides)
     yield f'name: {name}'
     for section, keys in schema().items():

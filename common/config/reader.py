@@ -51,6 +51,7 @@ def resolve(path, overrides=(), content=None) -> Tuple[str, dict]:
     path = Path(os.path.realpath(path))
     values = _read(path, (), {}) if content is None else _alone(path, content)
     name = _check('name', *values.pop('name', (_name(path), path)), relative_path())
+    others = {}                               # of other experiments than this one
     for override in overrides:
         key, equals, value = override.partition('=')
         whose, _, key = key.strip().rpartition(':')
@@ -58,11 +59,11 @@ def resolve(path, overrides=(), content=None) -> Tuple[str, dict]:
             raise InputError(f'--set {override}: expected section.key=value')
         if key == 'name':
             raise InputError(f'--set {override}: unknown key name; a file may hold it')
-        if is_named(name, whose):
-            values[key] = (yaml_text.parse(value, f'--set {override}'), f'--set {override}')
+        (values if is_named(name, whose) else others)[key] = (yaml_text.parse(value, f'--set {override}'),
+                                                              f'--set {override}')
     rules = {f'{section}.{key}': rule for section, keys in schema().items() for key, (rule, _) in keys.items()}
     values = {**{key: (value, path) for key, value in BEFORE.items()}, **values}
-    for key, (_, source) in values.items():
+    for key, (_, source) in [*values.items(), *others.items()]:
         if key not in rules:
             raise InputError(f'{source}: unknown key {key}{_nearest(key, rules)}')
     named, source = values.get(SKELETON) or _own_skeleton(*values.get(SET, (None, None)))
@@ -72,6 +73,8 @@ def resolve(path, overrides=(), content=None) -> Tuple[str, dict]:
     for key, rule in rules.items():
         if key not in values and key not in lacking:
             raise InputError(f'{path}: no value for {key}; expected {rule.text}')
+    for key, (value, source) in others.items():
+        _check(key, value, source, rules[key])
     return name, {key: (_check(key, *values[key], rule), values[key][1]) for key, rule in rules.items()
                   if key in values}
 
@@ -79,6 +82,14 @@ def resolve(path, overrides=(), content=None) -> Tuple[str, dict]:
 def is_named(name, whose) -> bool:
     """Whether an override that begins 'WHOSE:' is of the experiment of this name; one without is of all."""
     return f'/{name}'.endswith(f'/{whose}') if whose else True
+
+
+def check_named(overrides, names):
+    """InputError for an override 'NAME:section.key=value' of no experiment in `names`."""
+    for override in overrides:
+        if ':' in override.partition('=')[0] and not any(is_named(name, override.partition(':')[0].strip())
+                                                         for name in names):
+            raise InputError(f'--set {override}: no experiment here has that name; there are {", ".join(names)}')
 
 
 def save(cfg, path):

@@ -156,23 +156,24 @@ def training_loader(cfg, samples, phase=0, shard=(0, 1)) -> Loader:
 
 def _with_image(samples):
     """The samples whose image is there."""
-    here = [sample for sample in samples if os.path.exists(sample.image)]
-    if len(here) < len(samples):
-        absent = next(sample.image for sample in samples if not os.path.exists(sample.image))
-        message = f'{absent}: missing, as are {len(samples) - len(here) - 1} more of {len(samples)} images to train on'
-        if not here:
+    images = dict.fromkeys(sample.image for sample in samples)
+    absent = {image: None for image in images if not os.path.exists(image)}
+    if absent:
+        message = f'{next(iter(absent))}: missing, as are {len(absent) - 1} more of {len(images)} images to train on'
+        if len(absent) == len(images):
             raise InputError(message)
         print(f'warning: {message}; they are left out', file=sys.stderr)
-    return here
+    return [sample for sample in samples if sample.image not in absent]
 
 
-def require_readable(samples):
-    """InputError for the first image that is missing or cannot be read: said at once, not after an epoch.
+def require_readable(sizes):
+    """InputError for the first image that is missing, cannot be read or has another size: said at once, not after an hour.
+
+    sizes: {path: (width, height) that an annotation says, or None}.
 
     JPEGs are decoded at an eighth of their size, by all cores: 3,000 photographs of 500 x 375 pixels take 3 seconds.
     """
-    files.require_images([sample.image for sample in samples])
-    sizes = {sample.image: sample.size for sample in samples}
+    files.require_images(sizes)
     with closing(_ahead(lambda item: read_image(item[0], step=8, announced=item[1]), sizes.items(),
                         available_cores())) as images:
         deque(images, maxlen=0)

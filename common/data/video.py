@@ -2,6 +2,7 @@
 import os
 import re
 import sys
+from contextlib import suppress
 from itertools import chain
 from typing import Iterator, NamedTuple
 
@@ -56,7 +57,9 @@ def camera(source) -> Video:
 
     InputError where there is none.
     """
-    capture = cv2.VideoCapture(int(source) if source.isdecimal() else source)
+    capture = cv2.VideoCapture()
+    with suppress(cv2.error):                 # a number that no camera can have
+        capture.open(int(source) if source.isdecimal() else source)
     return _open(capture, f'--camera {source}', 'no camera or stream that OpenCV can open')
 
 

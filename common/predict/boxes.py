@@ -13,7 +13,7 @@ from common.guard.rules import check_records, is_list, is_number
 
 PADDING = 1.25                                # a detector's box grows by this factor, as in Simple Baselines
 LEAST_SCORE, SAME = 0.5, 0.6                  # of a detector's boxes used, and the IoU above which two are one person's
-PERSON = 1                                    # COCO's category
+PERSON = 1                                    # the category's id in COCO's own files, in detections and in results
 
 
 class Boxes(NamedTuple):
@@ -34,16 +34,18 @@ def parse(text) -> Tuple[float, float, float, float]:
     return x, y, w, h
 
 
-def crop_box(box, shape, size) -> Tuple[float, float, float, float]:
+def crop_box(box, shape, size, label='') -> Tuple[float, float, float, float]:
     """The least box (cx, cy, w, h), of `common.data.crop`, around `box` that has the proportions of the input's `size`.
 
-    It may reach beyond the image; InputError if it lies outside, or is more than ten times as large.
+    It may reach beyond the image; InputError, which begins with the label of the image (its name or a frame's number),
+    if it lies outside, or is more than ten times as large.
     """
     height, width = shape[:2]
     x, y, w, h = box
     outside = x >= width or y >= height or x + w <= 0 or y + h <= 0
     if outside or max(w, h) > 10 * max(width, height):
-        raise InputError(f'box {x:g},{y:g},{w:g},{h:g}: expected a part of the image, which has {width} x {height} '
+        where = f'frame {label}: ' if isinstance(label, int) else f'{label}: ' * bool(label)
+        raise InputError(f'{where}box {x:g},{y:g},{w:g},{h:g}: expected a part of the image, which has {width} x {height} '
                          'pixels')
     return x + (w - 1) / 2, y + (h - 1) / 2, *fit(w, h, size)
 

@@ -69,8 +69,8 @@ def _check(path, cfg):
     theirs = _fixed(configuration(path))
     for key, value in _fixed(cfg).items():
         if theirs.get(key) != value:
-            raise InputError(f'{path}: exported with {key} {theirs.get(key)!r:.80}, not {value!r:.80}, as the '
-                             'configuration has it; export it again, or leave --cfg out')
+            raise InputError(f'{path}: exported with {key} {theirs.get(key)!r:.80}, not {value!r:.80}, as '
+                             '--cfg, --set or --flip-test have it; export it again with that, or leave these out')
 
 
 def _trained(path, text, joints):

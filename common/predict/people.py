@@ -63,9 +63,13 @@ def _load_parameters(net, path, model, contexts):
 
 def check_shape(name, shape, short):
     """InputError where of an image's shorter side nothing would be left beside one of `detector.max_size`."""
-    height, width = shape[:2]
-    if min(height, width) * detector.max_size(short) < max(height, width):
-        raise InputError(f'{name}: an image of {width} x {height} pixels is too narrow for a detector')
+    if min(shape[:2]) * detector.max_size(short) < max(shape[:2]):
+        raise too_narrow(name, shape)
+
+
+def too_narrow(name, shape) -> InputError:
+    """What to raise for an image of this shape (H, W, 3)."""
+    return InputError(f'{name}: an image of {shape[1]} x {shape[0]} pixels is too narrow for a detector')
 
 
 def people_in(net, output, shape, size) -> Tuple[np.ndarray, np.ndarray]:
@@ -106,6 +110,8 @@ def propose(name, image) -> boxes.Boxes:
     hog = cv2.HOGDescriptor()
     hog.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())
     scale = LONGER / max(image.shape[:2])
+    if min(image.shape[:2]) * scale < 1:
+        raise too_narrow(name, image.shape)
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     around = cv2.copyMakeBorder(small, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_REPLICATE)
     windows, weights = hog.detectMultiScale(around, winStride=(STRIDE, STRIDE), groupThreshold=0)
@@ -121,10 +127,15 @@ def propose(name, image) -> boxes.Boxes:
 def finder(model, params, contexts, option) -> Callable:
     """A `Finder` by the detector of a name, or `propose`; `option` names the parameters' file (`load_detector`).
 
-    Without a name it is GluonCV's `DEFAULT`, or OpenCV's where that cannot be fetched, which is said.
+    Without a name it is GluonCV's `DEFAULT`, or OpenCV's where that cannot be fetched, which is said. InputError as
+    `load_detector`, and for OpenCV's with a file.
     """
+    if model == HOG and params:
+        raise InputError(f'{option.partition(" ")[0]} {params}: the detector {HOG} takes no file')
     if model == HOG:
         return propose
+    if model not in (None, OWN, *FASTER_RCNNS):
+        raise InputError(f'--detector {model}: unknown; there are {", ".join((HOG, OWN, *FASTER_RCNNS))}')
     try:
         return Finder(load_detector(model or DEFAULT, params, SHORT, contexts[:1], option), contexts[0])
     except InputError as error:

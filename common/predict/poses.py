@@ -57,7 +57,7 @@ def find_poses(cfg, net, images, contexts, at_once=PER_CONTEXT) -> Iterator[Scen
     images, people = iter(images), at_once * len(contexts)
     for batch in iter(lambda: list(islice(images, people)), []):
         batch = [(label, image, whole(image) if found is None else found) for label, image, found in batch]
-        crops = [(label, image, boxes.crop_box(box, image.shape, cfg.input.size))
+        crops = [(label, image, boxes.crop_box(box, image.shape, cfg.input.size, label))
                  for label, image, found in batch for box in found.boxes]
         outputs = chain.from_iterable(_infer(cfg, net, crops[i:i + people], contexts)
                                       for i in range(0, len(crops), people))

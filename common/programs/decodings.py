@@ -42,6 +42,7 @@ class Reading(NamedTuple):
     """N people with K joints each, read off a network's maps in many ways."""
 
     joints: dict                              # {(decoding, beta, window), or 'control': (N, K, 2) in source pixels}
+    scores: np.ndarray                        # (N, K) of the joints, as a test has them
     confidence: np.ndarray                    # (N, K) `heatmaps.confidence`
     second: np.ndarray                        # (N, K) bool: the map has a second mode
     peaks: np.ndarray                         # (N, K) height of the map, or of the control's where there is one
@@ -59,10 +60,10 @@ def read(cfg, net, samples, contexts, settings, control=None) -> Reading:
             judging = inference.infer(cfg, control, batch.images, contexts)[0]
             joints['control'] = _locate(cfg, net, judging, direct, ('argmax', None, None), batch.matrices)
         confidence = heatmaps.confidence(maps, cfg.network.beta, cfg.test.window, cfg.network.debiased)
-        found.append(Reading(joints, confidence, heatmaps.second_mode(maps, cfg.test.window) > SECOND,
+        found.append(Reading(joints, inference.joint_scores(cfg, maps), confidence, heatmaps.second_mode(maps, cfg.test.window) > SECOND,
                              heatmaps.argmax(judging)[1]))
     joints = {setting: np.concatenate([part.joints[setting] for part in found]) for setting in found[0].joints}
-    return Reading(joints, *(np.concatenate([part[field] for part in found]) for field in (1, 2, 3)))
+    return Reading(joints, *(np.concatenate([part[field] for part in found]) for field in (1, 2, 3, 4)))
 
 
 def study(dataset, cfg, net, people, contexts, control=None) -> dict:
@@ -82,7 +83,7 @@ def study(dataset, cfg, net, people, contexts, control=None) -> dict:
     counts = dataset.counted(people)
 
     def metrics(setting, counting=people):
-        result = dataset.score(counting, reading.joints[setting], reading.peaks)
+        result = dataset.score(counting, reading.joints[setting], reading.scores)
         return {metric: result[metric] for metric in dataset.metrics}
 
     def lines(groups):
@@ -145,7 +146,7 @@ def debiased_table(lines) -> str:
 
 def peaks_table(lines) -> str:
     """`study`'s 'peaks' or 'sure' as Markdown: a row a range of heights."""
-    methods = [method for method in (*HEATMAP_DECODINGS, 'control') if method in lines[0]]
+    methods = [method for method in (*HEATMAP_DECODINGS, 'control') if all(method in line for line in lines)]
     return markdown(['peak of the map', 'joints', *methods],
                     [[f'{line["from"]:g} ' + (f'to {line["to"]:g}' if line['to'] else 'and more'), f'{line["share"]:.1f}%',
                       *(_shown(line[method]) for method in methods)] for line in lines])

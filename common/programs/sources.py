@@ -27,7 +27,10 @@ def find_photographs(folder) -> list:
     """The image files of a folder, sorted; InputError if there is none. Those of other kinds are named in a warning."""
     if not folder.is_dir():
         raise InputError(f'{folder}: no such folder')
-    found = sorted(folder.iterdir())
+    try:
+        found = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f'{folder}: cannot be read ({error.strerror})') from None
     paths, others = ([path for path in found if path.suffix.lower() in kinds] for kinds in (SUFFIXES, UNREAD))
     if others:
         print(f'warning: {folder}: left out: {", ".join(path.name for path in others)} (what is read: '

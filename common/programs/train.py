@@ -1,8 +1,8 @@
 """Training an experiment, after the ones it starts from."""
 from typing import Callable
 
-from common import runtime, skeleton
-from common.data.loader import Loader, require_readable, training_loader
+from common import config, runtime, skeleton
+from common.data.loader import require_readable, training_loader
 from common.dataset import Source
 from common.errors import InputError
 from common.predict import visualise
@@ -12,11 +12,6 @@ from common.programs.test import Outputs, predict_and_score, test
 from common.train import phases
 
 PICTURED = 6                                  # people in TensorBoard's picture of an epoch
-
-
-def loader(dataset, cfg, data, phase=0, shard=(0, 1)) -> Loader:
-    """Batches of the training split (`data.loader.training_loader`)."""
-    return training_loader(cfg, samples(dataset, cfg, data, cfg.data.train), phase, shard)
 
 
 def samples(dataset, cfg, data, split) -> list:
@@ -37,7 +32,7 @@ def validation(dataset, cfg, data, contexts) -> Callable:
     if cfg.train.saturates == 'loss' and not any(sample.visible.any() for sample in people.samples):
         raise InputError(f'data.valid is {cfg.data.valid}: nobody in it has an annotated joint, and so no loss that '
                          'train.saturates could go by; set it to score')
-    require_readable(people.samples)
+    require_readable({sample.image: sample.size for sample in people.samples})
 
     def validate(net):
         loss = MeanLoss(cfg, net.stride)
@@ -61,7 +56,7 @@ def main(dataset, argv=None):
     parser.add_argument('--out', default='output', metavar='DIR',
                         help='results go to DIR/<experiment>, such as output/mpii/table2/i1 (default: output)')
     args = parser.parse_args(argv)
-    cfg = options.configuration(args, dataset)
+    cfg = options.checked(config.load(args.cfg, args.overrides), args.cfg, dataset)
     contexts = runtime.contexts(args.gpus, args.cpus)
     job = phases.Job(args.data, args.out, args.overrides, args.resume, runtime.devices(contexts, args.kvstore))
 

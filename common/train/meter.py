@@ -17,8 +17,8 @@ class Meter:
 
     def __init__(self, title, samples, weights=(1.0, 1.0), state=None):
         self.title, self._samples, self._weights = title, samples, dict(zip(self.LOSSES, weights))
-        self.state = {'steps': 0, 'images': 0, 'skipped': 0, 'sums': [0.0, 0.0], **(state or {})}
-        self._start, self._before, self.speed = time.monotonic(), self.images, None
+        self.state = {'steps': 0, 'images': 0, 'skipped': 0, 'sums': [0.0, 0.0], 'seconds': 0.0, **(state or {})}
+        self._clock, self.speed = time.monotonic(), None
 
     @property
     def steps(self) -> int:
@@ -35,6 +35,7 @@ class Meter:
 
     def add(self, losses, batch):
         """Add one step's losses, as `train_step` returns them, of a batch; InputError if one is not finite."""
+        self._take_time()
         indices = batch.indices
         losses = np.concatenate([part.asnumpy() for part in losses], axis=1)[:, :len(indices)]
         self.state['steps'] += 1
@@ -54,8 +55,13 @@ class Meter:
                 for (name, weight), total in zip(self._weights.items(), self.state['sums']) if weight}
 
     def stop(self):
-        """Set `speed`: images per second, since this process took the epoch up."""
-        self.speed = (self.images - self._before) / max(time.monotonic() - self._start, 1e-3)
+        """Set `speed`: images per second of training, before the epoch was interrupted, too."""
+        self._take_time()
+        self.speed = self.images / max(self.state['seconds'], 1e-3)
+
+    def _take_time(self):
+        before, self._clock = self._clock, time.monotonic()
+        self.state['seconds'] += self._clock - before
 
     def average(self, total):
         """Make them those of all workers. total: a function that adds up a vector over them."""

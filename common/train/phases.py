@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from common import config, files, provenance, results, runtime
 from common.errors import InputError
+from common.guard import yaml_text
 from common.nets import pose_net
 from common.train import resume, trainer
 from common.train.resume import ABOUT, CONFIG
@@ -14,6 +15,8 @@ from common.train.run import BEST, STATE
 from common.weights import checkpoint, store
 
 PICTURE = 'predictions.jpg'                   # what the test of a finished training leaves in its folder
+# What a network and the one that it starts from have in common.
+SHARED = ('backbone', 'head', 'deconvolutions', 'grid', 'stages')
 
 
 class Job(NamedTuple):
@@ -95,12 +98,20 @@ def chain(cfg, overrides) -> list:
                                    if override in named or override.partition('=')[0].strip() not in own])
         if first.name in [link.name for link in links]:
             raise InputError(f'{links[0].path}: train.start_from is {links[0].train.start_from}, which starts from it')
+        _check_alike(links[0], first)
         links.insert(0, first)
-    for override in named:
-        if not any(config.is_named(link.name, override.partition(':')[0].strip()) for link in links):
-            raise InputError(f'--set {override}: no experiment here has that name; there are '
-                             f'{", ".join(link.name for link in links)}')
+    config.check_named(named, [link.name for link in links])
     return links
+
+
+def _check_alike(cfg, first):
+    """InputError if a network cannot start from that of `first`: said before the first of them is trained."""
+    parts = {f'network.{key}': (cfg.network[key], first.network[key]) for key in SHARED}
+    parts['data.skeleton'] = cfg.data.skeleton['joints'], first.data.skeleton['joints']
+    for key, (own, other) in parts.items():
+        if own != other:
+            raise InputError(f'{cfg.path}: {key} is {yaml_text.shown(own)}; {first.name}, from which it starts, has '
+                             f'{yaml_text.shown(other)}')
 
 
 def _left_out(link, cfg, overrides):

@@ -4,6 +4,7 @@ import sys
 from common import config, files, provenance, results
 from common.config.schema import optional
 from common.errors import InputError
+from common.guard.yaml_text import shown
 
 # What a training leaves in its folder at its start.
 CONFIG, ABOUT = 'config.yaml', 'run.json'
@@ -28,10 +29,18 @@ def check_same_run(folder, cfg, data, goes_on):
     goes_on = goes_on or not is_finished
     for key in sorted(changed.keys() - idle_keys(cfg, goes_on)):
         before, now = changed[key]
+        if key == 'data.skeleton' and _learned(before) == _learned(now):
+            continue                          # what is drawn or scored may be another
         if key not in RESUMED_WITH and (goes_on or not key.startswith('test.')):
-            raise InputError(f'{folder}: holds a run with {key} {before!r}, not {now!r}; use another --out')
+            raise InputError(f'{folder}: holds a run with {key} {shown(before)}, not {shown(now)}; use '
+                             'another --out')
         if not goes_on and key != 'test.batch_size':
-            print(f'{folder}: is finished and stays as it is, with {key} {before!r}, not {now!r}', flush=True)
+            print(f'{folder}: is finished and stays as it is, with {key} {shown(before)}, not {shown(now)}', flush=True)
+
+
+def _learned(skeleton):
+    """What of a skeleton a network is trained for."""
+    return skeleton['joints'], skeleton['flip_pairs']
 
 
 def idle_keys(cfg, scored) -> set:

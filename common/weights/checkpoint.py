@@ -138,7 +138,7 @@ def _is_line(line, needed):
 def _is_begun(epoch):
     """Whether it is what a `Meter` keeps of an epoch."""
     return (checks.is_object(epoch, ('steps', 'images'), checks.is_count)
-            and checks.is_count(epoch.get('skipped', 0))
+            and checks.is_count(epoch.get('skipped', 0)) and checks.is_finite(epoch.get('seconds', 0.0))
             and rules.is_list(epoch.get('sums'), checks.is_finite, 2))
 
 

@@ -20,8 +20,9 @@ sys.path.insert(1, str(ROOT))
 import compare
 
 from common import config, files, runtime
+from common.data.loader import training_loader
 from common.nets import pose_net
-from common.programs.train import loader as training_loader
+from common.programs.train import samples
 from common.train import trainer
 from pose_mpii.dataset import MPII
 from pose_mpii.sample import write_sample
@@ -55,7 +56,7 @@ def main():
         data = args.data or folder + '/sample'
         if not args.data:
             write_sample(data, train=512, valid=8)
-        loader = training_loader(MPII, cfg, data)
+        loader = training_loader(cfg, samples(MPII, cfg, data, cfg.data.train))
         cached = next(loader.batches())
 
         def step(batch):
