@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from common import config, runtime
+from common.data.loader import training_loader
 from common.deploy import complexity
 from common.nets import pose_net
 from common.predict import inference
@@ -70,9 +71,10 @@ def test_it_trains_a_step_and_is_evaluated(path, sets):
     runtime.seed_everything(0)
     net = pose_net.create(cfg, contexts)
     graph, trainer = loss_graph(cfg, net), optimizer(net)
-    losses, = train_step(graph, trainer, next(program.loader(dataset, cfg, data).batches(1)), contexts)
+    batches = training_loader(cfg, program.samples(dataset, cfg, data, cfg.data.train)).batches(1)
+    losses, = train_step(graph, trainer, next(batches), contexts)
     loss = losses.asnumpy().sum(axis=1)
     assert np.isfinite(loss).all() and (loss > 0).tolist() == [cfg.loss.heatmap != 'none', cfg.loss.joint != 'none']
-    metrics = program.validation(dataset, cfg, data, contexts)(net)
+    metrics = program.validation(dataset, cfg, program.people_to_validate(dataset, cfg, data), contexts)(net)
     assert metrics['score'] == metrics[score] and 0 <= metrics[score] <= 100
     assert tuple(metrics['decodings']) == inference.decodings(cfg)

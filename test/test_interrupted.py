@@ -11,16 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import arguments, assert_same_run, folder, run
+from runs import arguments, assert_same_run, folder, run, training_loader
 
 from common import config, files, runtime
 from common.errors import InputError, StorageError, Terminated
 from common.predict import inference
-from common.programs import train as program
 from common.train import trainer
 from common.weights import checkpoint
 from pose_mpii import train
-from pose_mpii.dataset import MPII, load_samples
+from pose_mpii.dataset import load_samples
 
 
 @pytest.fixture(scope='module')
@@ -73,7 +72,7 @@ def test_a_killed_run_equals_an_uninterrupted_one(root, tiny_data, tmp_path, kil
 def test_an_outage_of_the_photographs_costs_nothing(tiny_data, tmp_path, whole, monkeypatch):
     """images/ fails with EIO in the last batch of epoch 2; --resume afterwards: equal bit for bit, the log too."""
     cfg = config.load(whole['1'] / 'config.yaml')
-    batches = program.loader(MPII, cfg, tiny_data)
+    batches = training_loader(cfg, tiny_data)
     last = batches.samples[batches.order(2)[-1]].image
     real, reads = files.read_bytes, []
 

@@ -3,7 +3,7 @@ from typing import Callable
 
 from common import config, runtime, skeleton
 from common.data.loader import require_readable, training_loader
-from common.dataset import Source
+from common.dataset import People, Source
 from common.errors import InputError
 from common.predict import visualise
 from common.predict.inference import MeanLoss
@@ -19,20 +19,25 @@ def samples(dataset, cfg, data, split) -> list:
     return dataset.with_skeleton(skeleton.of(cfg)).samples(Source(data, split), cfg.input.size)
 
 
-def validation(dataset, cfg, data, contexts) -> Callable:
-    """A function of the network: its metrics and loss on the validation split, and the 'score' that decides.
-
-    Metrics are those of the configured decoding, and 'decided_by' names the score's; 'decodings' has those of all of
-    them, lists in the metrics' order, and 'picture' shows predictions for the first people.
-    """
-    dataset = dataset.with_skeleton(skeleton.of(cfg))
-    people = dataset.people(Source(data, cfg.data.valid), cfg.input.size)
+def people_to_validate(dataset, cfg, data) -> People:
+    """Those of the validation split; InputError where they cannot be scored, or an image of theirs cannot be read."""
+    people = dataset.with_skeleton(skeleton.of(cfg)).people(Source(data, cfg.data.valid), cfg.input.size)
     if people.truth is None:
         raise InputError(f'data.valid is {cfg.data.valid}: has no ground truth to score')
     if cfg.train.saturates == 'loss' and not any(sample.visible.any() for sample in people.samples):
         raise InputError(f'data.valid is {cfg.data.valid}: nobody in it has an annotated joint, and so no loss that '
                          'train.saturates could go by; set it to score')
     require_readable({sample.image: sample.size for sample in people.samples})
+    return people
+
+
+def validation(dataset, cfg, people, contexts) -> Callable:
+    """A function of the network: its metrics and loss on the people given, and the 'score' that decides.
+
+    Metrics are those of the configured decoding, and 'decided_by' names the score's; 'decodings' has those of all of
+    them, lists in the metrics' order, and 'picture' shows predictions for the first people.
+    """
+    dataset = dataset.with_skeleton(skeleton.of(cfg))
 
     def validate(net):
         loss = MeanLoss(cfg, net.stride)
@@ -61,9 +66,9 @@ def main(dataset, argv=None):
     job = phases.Job(args.data, args.out, args.overrides, args.resume, runtime.devices(contexts, args.kvstore))
 
     def prepare(cfg, phase):
-        train, valid = (samples(dataset, cfg, args.data, split) for split in (cfg.data.train, cfg.data.valid))
+        train, valid = samples(dataset, cfg, args.data, cfg.data.train), people_to_validate(dataset, cfg, args.data)
         return (training_loader(cfg, train, phase, (job.devices.rank, job.devices.workers)),
-                validation(dataset, cfg, args.data, contexts), {'train': train, 'valid': valid})
+                validation(dataset, cfg, valid, contexts), {'train': train, 'valid': valid.samples})
 
     folders = phases.train(cfg, prepare, job)
     for folder in folders:                    # the best network of each, on the split that it was chosen by
