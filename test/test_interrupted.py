@@ -16,6 +16,7 @@ from runs import arguments, assert_same_run, folder, run, training_loader
 from common import config, files, runtime
 from common.errors import InputError, StorageError, Terminated
 from common.predict import inference
+from common.programs import train as program
 from common.train import trainer
 from common.weights import checkpoint
 from pose_mpii import train
