@@ -60,8 +60,8 @@ def read(cfg, net, samples, contexts, settings, control=None) -> Reading:
             judging = inference.infer(cfg, control, batch.images, contexts)[0]
             joints['control'] = _locate(cfg, net, judging, direct, ('argmax', None, None), batch.matrices)
         confidence = heatmaps.confidence(maps, cfg.network.beta, cfg.test.window, cfg.network.debiased)
-        found.append(Reading(joints, inference.joint_scores(cfg, maps), confidence, heatmaps.second_mode(maps, cfg.test.window) > SECOND,
-                             heatmaps.argmax(judging)[1]))
+        found.append(Reading(joints, inference.joint_scores(cfg, maps), confidence,
+                             heatmaps.second_mode(maps, cfg.test.window) > SECOND, heatmaps.argmax(judging)[1]))
     joints = {setting: np.concatenate([part.joints[setting] for part in found]) for setting in found[0].joints}
     return Reading(joints, *(np.concatenate([part[field] for part in found]) for field in (1, 2, 3, 4)))
 
@@ -175,9 +175,9 @@ def main(dataset, argv=None):
     net, control = (inference.load_network(cfg, path, contexts) if path else None
                     for path in (args.params, args.control))
     found = study(dataset, cfg, net, people, contexts, control)
+    if args.json:
+        files.write_json(args.json, {**found, **provenance.of_test(cfg, args.data, args.split)})
     print(local_table(found['local']), debiased_table(found['debiased']), sep='\n')
     print(f'{found["second"]:.1f}% of the maps have a second mode above {SECOND:.0%} of the first\n')
     if 'modes' in found:
         print(modes_table(found['modes']), peaks_table([*found['peaks'], *found['sure']]), sep='\n')
-    if args.json:
-        files.write_json(args.json, {**found, **provenance.of_test(cfg, args.data, args.split)})
