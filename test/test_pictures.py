@@ -63,7 +63,7 @@ def test_a_joint_that_was_never_trained_is_not_drawn_and_the_trunk_is_joined_wit
 
 
 def test_nobody_is_drawn_of_whom_the_network_is_not_sure():
-    scores = np.full(16, 0.7)
+    scores = np.full(16, poses.UNSURE + 0.1)
     scores[[6, 7]] = 0                        # of untrained joints no score counts
     sure = pose_of(400, scores)._replace(trained=np.isin(np.arange(16), (6, 7), invert=True))
     assert draw(sure).any() and not draw(sure._replace(scores=scores - 0.2)).any()
