@@ -205,6 +205,9 @@ def test_an_override_of_another_experiment_is_checked_and_where_there_is_one_alo
     with pytest.raises(InputError, match='--set i9:train.epochs=3: no experiment here has that name; there are mpii/'):
         options.load(BASE, ['i9:train.epochs=3'])
     assert options.load(BASE, [f'{BASE.stem}:train.epochs=3']).train.epochs == 3
+    skeleton = EXPERIMENTS.parent / 'pose_coco/skeleton.yaml'
+    assert len(config.load(BASE, [f'i9:data.skeleton={skeleton}']).data.skeleton['joints']) == 16
+    assert 'gone.yaml: cannot be read' in refused(BASE, 'i9:data.skeleton=gone.yaml')
 
 
 def test_a_reader_that_has_enough_is_no_error(root):

@@ -107,6 +107,13 @@ def test_the_table_has_a_row_for_one_mode_and_one_for_several(studied):
     assert rows[0].split('|')[5].strip() == ' / '.join(f'{line["integral"][key]:.1f}' for key in METRICS)
 
 
+def test_an_export_is_no_control(experiments, params, tiny_data, tmp_path):
+    (tmp_path / 'x.onnx').write_bytes(b'')
+    with pytest.raises(InputError, match='x.onnx: an export has one decoding'):
+        program.main(['--cfg', str(experiments / 'h1.yaml'), '--params', str(params['h1']), '--data', str(tiny_data),
+                      '--control', str(tmp_path / 'x.onnx')])
+
+
 def test_a_regression_network_has_none(experiments, params, tiny_data):
     with pytest.raises(InputError, match='a regression network has no heat maps'):
         program.main(['--cfg', str(experiments / 'r1.yaml'), '--params', str(params['r1']), '--data', str(tiny_data)])

@@ -221,9 +221,11 @@ def test_a_run_goes_on_when_what_is_drawn_changes_and_not_when_what_is_learnt_do
     (tmp_path / 'drawn.yaml').write_text(drawn)
     (tmp_path / 'learnt.yaml').write_text(drawn.replace('[right ankle, left ankle]', '[right ankle, left knee]')
                                           .replace('[right knee, left knee]', '[right knee, left ankle]'))
-    with pytest.raises(InputError, match='h1: holds a run with data.skeleton ') as refused:
-        run('h1', tiny_data, tmp_path, '--resume', '--set', f'data.skeleton={tmp_path}/learnt.yaml')
-    assert len(str(refused.value)) < 400
+    (tmp_path / 'scored.yaml').write_text(drawn.replace('optional: [pelvis, thorax]', 'optional: [pelvis]'))
+    for change in ('learnt', 'scored'):
+        with pytest.raises(InputError, match='h1: holds a run with data.skeleton ') as refused:
+            run('h1', tiny_data, tmp_path, '--resume', '--set', f'data.skeleton={tmp_path}/{change}.yaml')
+        assert len(str(refused.value)) < 400
     run('h1', tiny_data, tmp_path, '--resume', '--set', f'data.skeleton={tmp_path}/drawn.yaml')
 
 

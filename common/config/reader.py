@@ -74,6 +74,8 @@ def resolve(path, overrides=(), content=None) -> Tuple[str, dict]:
         if key not in values and key not in lacking:
             raise InputError(f'{path}: no value for {key}; expected {rule.text}')
     for key, (value, source) in others.items():
+        if key == SKELETON and isinstance(value, str):
+            value, source = _read_skeleton(value, source)
         _check(key, value, source, rules[key])
     return name, {key: (_check(key, *values[key], rule), values[key][1]) for key, rule in rules.items()
                   if key in values}

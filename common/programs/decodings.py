@@ -14,6 +14,7 @@ The second and third are of data sets that score single joints. With --control F
 third goes by the heights of that network's maps, and shows its maximum, too (`control`). --json writes all of it with
 where it is from. A decodings.json beside a result's test.json comes into the tables (`scripts/paper_tables.py`).
 """
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -100,9 +101,8 @@ def study(dataset, cfg, net, people, contexts, control=None) -> dict:
         found['peaks'] = lines([({'from': low, 'to': high}, (low <= peaks) & (peaks < (high or np.inf)))
                                 for low, high in zip(PEAKS, PEAKS[1:])])
         judge, metric = 'control' if control else 'argmax', dataset.metrics[0]
-        sure = ({'from': low, 'to': None} for low in HEIGHTS)
-        found['sure'] = [line for label in sure for line in lines([(label, peaks >= label['from'])])
-                         if line[judge][metric] >= SURE][:1]
+        rising = (line for low in HEIGHTS for line in lines([({'from': low, 'to': None}, peaks >= low)]))
+        found['sure'] = list(islice((line for line in rising if line[judge][metric] >= SURE), 1))
     return found
 
 
@@ -160,8 +160,9 @@ def main(dataset, argv=None):
     options.add_source(parser, dataset)
     parser.add_argument('--json', metavar='FILE', help='write the scores')
     args = parser.parse_args(argv)
-    if is_export(args.params):
-        raise InputError(f'{args.params}: an export has one decoding; give the .params that it was made of')
+    export = next((path for path in (args.params, args.control) if path and is_export(path)), None)
+    if export:
+        raise InputError(f'{export}: an export has one decoding; give the .params that it was made of')
     source = Source(args.data, args.split, dataset.source_options(args))
     files.check_outputs([args.json], [args.cfg, args.params, args.control, *dataset.files(source)])
     cfg = options.configuration(args, dataset)

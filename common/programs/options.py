@@ -57,12 +57,16 @@ def experiment(args, overrides) -> EasyDict:
     """The configuration in --cfg, or else that of the export in --params; InputError where neither is given."""
     if args.cfg is None and not onnx_net.is_export(args.params):
         raise InputError('--cfg is needed: only an exported .onnx holds its configuration')
-    return load(args.cfg, overrides) if args.cfg is not None else onnx_net.configuration(args.params, overrides)
+    return load(args.cfg, overrides) if args.cfg is not None else _alone(
+        onnx_net.configuration(args.params, overrides), overrides)
 
 
 def load(path, overrides) -> EasyDict:
     """The one experiment of a program (`config.load`); InputError where an override names another one, too."""
-    cfg = config.load(path, overrides)
+    return _alone(config.load(path, overrides), overrides)
+
+
+def _alone(cfg, overrides):
     config.check_named(overrides, [cfg.name])
     return cfg
 

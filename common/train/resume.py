@@ -29,8 +29,8 @@ def check_same_run(folder, cfg, data, goes_on):
     goes_on = goes_on or not is_finished
     for key in sorted(changed.keys() - idle_keys(cfg, goes_on)):
         before, now = changed[key]
-        if key == 'data.skeleton' and _learned(before) == _learned(now):
-            continue                          # what is drawn or scored may be another
+        if key == 'data.skeleton' and _used(before, goes_on) == _used(now, goes_on):
+            continue                          # what is drawn may be another
         if key not in RESUMED_WITH and (goes_on or not key.startswith('test.')):
             raise InputError(f'{folder}: holds a run with {key} {shown(before)}, not {shown(now)}; use '
                              'another --out')
@@ -38,9 +38,9 @@ def check_same_run(folder, cfg, data, goes_on):
             print(f'{folder}: is finished and stays as it is, with {key} {shown(before)}, not {shown(now)}', flush=True)
 
 
-def _learned(skeleton):
-    """What of a skeleton a network is trained for."""
-    return skeleton['joints'], skeleton['flip_pairs']
+def _used(skeleton, scored):
+    """What of a skeleton a network is trained for; scored: and what its scores go by."""
+    return [skeleton.get(key) for key in ('joints', 'flip_pairs', *(('optional', 'normalised_by') if scored else ()))]
 
 
 def idle_keys(cfg, scored) -> set:
