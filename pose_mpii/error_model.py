@@ -1,6 +1,6 @@
 """The paper's tables by a model of one number: how far the joints that a network finds are off.
 
-    python pose_mpii/error_model.py --data DIR [--split valid] [--json FILE] [--picture PNG [--measured JSON]]
+    python pose_mpii/error_model.py --data DIR [--split valid] [--measured DIR ...] [--json FILE] [--picture PNG]
 
 The model: H and I both find a joint with the same error, isotropic Gaussian noise around its annotation; I reads it
 exactly, H only to the cell of its heat map. Joints that are not found are wrong at every alpha. For each pair of H and
@@ -9,14 +9,15 @@ PCKh@0.1 and in AUC is then no longer free: it is predicted, and printed beside 
 the maximum were moved by a quarter of a cell towards its larger neighbour, or if it were read beside its cell's centre.
 
 The people are those of DIR/annot/<split>.json and gt_<split>.mat; no images and no network are needed. --picture
-draws what the integral gains at PCKh@0.1 against the width of a cell in noises. --measured lays points beside it:
-[{"ratio": ., "argmax": ., "local": ., "integral": .}], PCKh@0.1 by each decoding where a cell is `ratio` noises wide.
+draws what the integral gains at PCKh@0.1 against the width of a cell in noises. --measured puts trained networks in
+the place of the paper's: each DIR is a folder of results with h1/test.json and i1/test.json, scored on the same people,
+whose annotation may be off; their points are drawn, too.
 """
 import argparse
 import sys
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 if not __package__:                           # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -29,11 +30,12 @@ from common import grid
 from common.data.crop import crop_matrix, transform_points
 from common.dataset import Source
 from common.errors import InputError
-from common.files import check_outputs, read_json, replacing, write_json
-from common.guard.rules import check_records, is_number
+from common.files import check_outputs, replacing, write_json
+from common.guard.checks import is_count, is_object
+from common.guard.rules import check_record, is_number
 from common.predict import visualise
 from common.programs.cli import run
-from common.results import markdown
+from common.results import TEST, markdown, read
 from pose_mpii.dataset import MPII, load_samples
 from pose_mpii.layout import ground_truth_file, read_ground_truth
 from pose_mpii.paper import SCORES
@@ -43,18 +45,19 @@ SIDE = 256                                    # the crop's, in the pixels that n
 CELLS, OTHERS = {'table3/b': 16, 'table3/c': 64}, 32      # across a heat map, by the folder below experiments/mpii
 DRAWS = 10                                    # of the noise, a joint: figures are within 0.1 of those of endless draws
 NOISES = 0.05, 100                            # pixels, between which the fit searches
-WIDTHS = 4, 8, 16                             # of cells, in pixels, that the gain is drawn for
-RATIOS = np.linspace(1.5, 5, 36)              # of a cell's width to the noise
-MEASURED = ('integral', 'o', 'integral, measured'), ('local', 'x', 'local integral, measured')
+RATIOS = np.linspace(1, 5, 41)                # of a cell's width to the noise
+POINTS = ('integral', 'o', "I1's integral"), ('local', 'x', "H1's local integral")
+DECODINGS = 'argmax', 'local', 'integral'     # that measured networks need
 
 
 class Pair(NamedTuple):
-    """H and I of one network."""
+    """H and I of one network: their scores by `METRICS`, in percent."""
 
-    name: str                                 # H's in `paper.SCORES`
+    name: str                                 # H's in `paper.SCORES`, or the folder of measured ones
     cells: int                                # across a heat map
-    h: tuple                                  # H's scores in the paper, by `METRICS`
-    i: tuple                                  # I's
+    h: tuple                                  # H's, by the maximum
+    i: tuple                                  # I's, by the integral
+    local: Optional[tuple] = None             # H's by the local integral; the paper has none
 
 
 class People:
@@ -136,12 +139,37 @@ def pairs() -> list:
     return list(found.values())
 
 
+def measured_pair(folder) -> Pair:
+    """The `Pair` whose tests are folder/h1/test.json and folder/i1/test.json; InputError where they are not."""
+    h, i = (_read_test(folder / method / TEST) for method in ('h1', 'i1'))
+    size, deconvolutions = h['config']['input']['size'][0], h['config']['network']['deconvolutions']
+    return Pair(folder.as_posix(), size // grid.stride(deconvolutions),
+                *(tuple(test['decodings'][decoding][metric] for metric in METRICS)
+                  for test, decoding in ((h, 'argmax'), (i, 'integral'), (h, 'local'))))
+
+
+def _read_test(path):
+    result = read(path)
+    check_record(path, 'a result', result, {
+        'config': (lambda values: is_count(values['network'].get('deconvolutions')), 'with network.deconvolutions'),
+        'decodings': (_are_scores, f'objects {", ".join(DECODINGS)} with {", ".join(METRICS)} above 0')})
+    return result
+
+
+def _are_scores(decodings):
+    return is_object(decodings, DECODINGS, lambda scores: is_object(scores, METRICS, _is_above_0))
+
+
+def _is_above_0(value):
+    return is_number(value) and value > 0
+
+
 def explain(people, pair) -> dict:
     """What the model makes of a pair, for the JSON.
 
     {'name', 'cell' and 'noise' in pixels, 'found': {'argmax', 'integral'}, the joints that H and I find in percent,
-    'paper': {'integral', 'argmax'}, 'model': {'integral', 'argmax', 'quarter', 'quarter off', 'half off'}}; under each
-    of the latter are the three metrics.
+    'given': the scores of the pair, {'integral', 'argmax'} and 'local' where it has one, 'model': {'integral',
+    'argmax', 'quarter', 'quarter off', 'half off'}}; under each of the latter are the three metrics.
     """
     width, noise = SIDE / pair.cells, fit(people, pair.i)
     joints = people.found(noise)
@@ -151,7 +179,8 @@ def explain(people, pair) -> dict:
              **{name: people.scores(read(joints, width), shares['argmax']) for name, read in READINGS.items()}}
     return {'name': pair.name, 'cell': width, 'noise': noise,
             'found': {name: 100 * share for name, share in shares.items()},
-            'paper': {'integral': _named(pair.i), 'argmax': _named(pair.h)},
+            'given': {name: _named(scores) for name, scores in
+                      (('integral', pair.i), ('argmax', pair.h), ('local', pair.local)) if scores},
             'model': {name: _named(scores) for name, scores in model.items()}}
 
 
@@ -165,18 +194,18 @@ def gain(people, ratio, width) -> float:
     return people.scores(joints)[1] / people.scores(argmax(joints, width))[1]
 
 
-def prediction_table(lines) -> str:
-    """`explain`'s lines as Markdown: the noise, and the paper's figures beside the model's."""
+def prediction_table(lines, whose='paper') -> str:
+    """`explain`'s lines as Markdown: the noise, and `whose` figures beside the model's."""
     return markdown(
-        ['H, and I of the same network', 'cell, pixels', 'noise, pixels', "H's PCKh@0.1, paper", 'model', 'difference',
-         "H's AUC, paper", 'model', "I's AUC, paper", 'model'],
+        ['H, and I of the same network', 'cell, pixels', 'noise, pixels', f"H's PCKh@0.1, {whose}", 'model',
+         'difference', f"H's AUC, {whose}", 'model', f"I's AUC, {whose}", 'model'],
         [[f'`{line["name"]}`', f'{line["cell"]:g}', f'{line["noise"]:.2f}', *_compared(line, 'argmax', 'PCKh@0.1'),
           *_compared(line, 'argmax', 'AUC')[:2], *_compared(line, 'integral', 'AUC')[:2]] for line in lines])
 
 
 def _compared(line, reading, metric):
-    paper, model = line['paper'][reading][metric], line['model'][reading][metric]
-    return f'{paper:.1f}', f'{model:.1f}', f'{model - paper:+.1f}'
+    given, model = line['given'][reading][metric], line['model'][reading][metric]
+    return f'{given:.1f}', f'{model:.1f}', f'{model - given:+.1f}'
 
 
 def readings_table(lines) -> str:
@@ -192,25 +221,16 @@ def agreement(lines, points) -> int:
     return sum(abs(float(_compared(line, 'argmax', 'PCKh@0.1')[2])) <= points for line in lines)
 
 
-def read_measured(path) -> list:
-    """What --measured names, checked; InputError where it is something else."""
-    points = read_json(path)
-    if not isinstance(points, list):
-        raise InputError(f'{path}: should be a list of points')
-    above_0 = (lambda value: is_number(value) and value > 0, 'a number above 0')
-    check_records(path, 'point', points, dict.fromkeys(('ratio', 'argmax', 'local', 'integral'), above_0))
-    return points
-
-
-def draw_gain(path, curves, measured=()):
-    """Draw the gain over `RATIOS` into `path`: a line for each of curves {width: gains}, and the measured points."""
+def draw_gain(path, curves, lines=()):
+    """Draw the gain over `RATIOS` into `path`: a line for each of curves {width: gains}; `lines` are measured."""
     figure = Figure(figsize=(5.5, 4), dpi=150, constrained_layout=True)
     axes = figure.subplots()
     for width, gains in curves.items():
-        axes.plot(RATIOS, gains, label=f'model, cells of {width} pixels at {SIDE}')
-    for name, marker, label in MEASURED if measured else ():
-        axes.plot([point['ratio'] for point in measured], [point[name] / point['argmax'] for point in measured],
-                  marker, color='black', fillstyle='none', label=label)
+        axes.plot(RATIOS, gains, label=f'model, cells of {width:g} pixels at {SIDE}')
+    for reading, marker, label in POINTS if lines else ():
+        axes.plot([line['cell'] / line['noise'] for line in lines],
+                  [line['given'][reading]['PCKh@0.1'] / line['given']['argmax']['PCKh@0.1'] for line in lines],
+                  marker, color='black', fillstyle='none', label=f'{label}, measured')
     axes.set(xlabel='width of a cell / noise', ylabel="PCKh@0.1, times the maximum's", ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend()
@@ -225,27 +245,26 @@ def main(argv=None):
     parser.add_argument('--split', default='valid', help='default: valid')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures here, too')
     parser.add_argument('--picture', type=Path, metavar='PNG', help='draw the gain of the integral')
-    parser.add_argument('--measured', type=Path, metavar='JSON', help='with points measured elsewhere')
+    parser.add_argument('--measured', nargs='+', default=[], type=Path, metavar='DIR',
+                        help="folders with h1/ and i1/, tests of networks in the place of the paper's")
     arguments = parser.parse_args(argv)
 
-    if arguments.measured and not arguments.picture:
-        raise InputError('--measured: its points are drawn into --picture, which is missing')
     if arguments.picture:
         visualise.check_suffix(arguments.picture)
-    check_outputs([arguments.json, arguments.picture],
-                  [*MPII.files(Source(arguments.data, arguments.split)), arguments.measured])
-    measured = read_measured(arguments.measured) if arguments.measured else ()
+    check_outputs([arguments.json, arguments.picture], MPII.files(Source(arguments.data, arguments.split)))
+    measured = [measured_pair(folder) for folder in arguments.measured]
     people = load(arguments.data, arguments.split)
-    lines = [explain(people, pair) for pair in pairs()]
-    curves = {width: [gain(people, ratio, width) for ratio in RATIOS] for width in WIDTHS}
-    print(prediction_table(lines), readings_table(lines), sep='\n')
+    lines = [explain(people, pair) for pair in measured or pairs()]
+    widths = sorted({line['cell'] for line in lines})
+    curves = {width: [gain(people, ratio, width) for ratio in RATIOS] for width in widths}
+    print(prediction_table(lines, 'measured' if measured else 'paper'), readings_table(lines), sep='\n')
     print(f"The model has H's PCKh@0.1 within 1 point in {agreement(lines, 1)} of {len(lines)} rows, within 2 in "
           f'{agreement(lines, 2)}.')
     if arguments.json:
         write_json(arguments.json, {'data': arguments.data.resolve().name, 'split': arguments.split, 'rows': lines,
                                     'gain': {'ratio': RATIOS.tolist(), 'by width': curves}})
     if arguments.picture:
-        draw_gain(arguments.picture, curves, measured)
+        draw_gain(arguments.picture, curves, lines if measured else ())
 
 
 if __name__ == '__main__':

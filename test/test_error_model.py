@@ -12,6 +12,7 @@ from common.errors import InputError
 from pose_mpii import error_model
 from pose_mpii.error_model import People, agreement, argmax, explain, fit, gain, pairs, quarter
 from pose_mpii.paper import SCORES
+from pose_mpii.pckh import METRICS
 
 TENTH = 2.56                                  # pixels of PCKh@0.1 in these tests, a hundredth of the crop, as in MPII
 WIDTH = 16                                    # pixels of a cell; four times TENTH are less
@@ -110,29 +111,59 @@ def test_mpiis_heads_are_all_a_tenth_of_the_crop_and_its_row_is_the_one_shown(sh
 
 # --- the program ---------------------------------------------------------------------------------------------------
 
-POINT = {'ratio': 2, 'argmax': 10, 'local': 12, 'integral': 13}
-
-
 def test_the_program_prints_both_tables_and_writes_the_same_figures_each_time(tiny_data, tmp_path, capsys):
-    (tmp_path / 'points.json').write_text(json.dumps([POINT]))
     for name in ('one', 'two'):
         error_model.main(['--data', str(tiny_data), '--json', str(tmp_path / f'{name}.json'),
-                          '--picture', str(tmp_path / f'{name}.png'), '--measured', str(tmp_path / 'points.json')])
+                          '--picture', str(tmp_path / f'{name}.png')])
     first, second = (json.loads((tmp_path / f'{name}.json').read_text()) for name in ('one', 'two'))
     assert first == second and cv2.imread(str(tmp_path / 'one.png')) is not None
     printed = capsys.readouterr().out
     line = first['rows'][0]
-    assert line['paper']['argmax'] == {'PCKh@0.5': 86.8, 'PCKh@0.1': 17.2, 'AUC': 52.9}
+    assert line['given']['argmax'] == {'PCKh@0.5': 86.8, 'PCKh@0.1': 17.2, 'AUC': 52.9}
     predicted = line['model']['argmax']['PCKh@0.1']
     assert f'| `table2/h1` | 8 | {line["noise"]:.2f} | 17.2 | {predicted:.1f} | {predicted - 17.2:+.1f} |' in printed
     assert f'within 1 point in {agreement(first["rows"], 1)} of 11 rows' in printed
     assert agreement(first['rows'], 100) == 11 and agreement(first['rows'], -1) == 0
 
 
+def measured(root, folder, **changes):
+    """A folder of results with the drawings' H1 and I1, whose test.json of H1 has `changes`."""
+    for method in ('h1', 'i1'):
+        result = json.loads((root / 'results' / 'drawn' / 'table2' / method / 'test.json').read_text())
+        (folder / method).mkdir(parents=True)
+        (folder / method / 'test.json').write_text(json.dumps({**result, **(changes if method == 'h1' else {})}))
+    return folder
+
+
+def test_trained_networks_take_the_papers_place(root, tiny_data, tmp_path, capsys):
+    folder = measured(root, tmp_path / 'drawn')
+    error_model.main(['--data', str(tiny_data), '--measured', str(folder), '--json', str(tmp_path / 'drawn.json')])
+    line, = json.loads((tmp_path / 'drawn.json').read_text())['rows']
+    h, i = (json.loads((folder / method / 'test.json').read_text())['decodings'] for method in ('h1', 'i1'))
+    assert line['cell'] == 16                                      # 64 pixels and three deconvolutions
+    assert line['given'] == {reading: {metric: test[reading][metric] for metric in METRICS}
+                             for reading, test in (('argmax', h), ('integral', i), ('local', h))}
+    for metric in ('PCKh@0.5', 'PCKh@0.1'):                        # these are fitted
+        assert line['model']['integral'][metric] == pytest.approx(i['integral'][metric], abs=0.1)
+    assert "H's PCKh@0.1, measured" in capsys.readouterr().out
+
+
 def test_measured_points_change_the_picture(tmp_path):
-    for name, measured in (('with', [POINT]), ('without', [])):
-        error_model.draw_gain(tmp_path / f'{name}.png', {8: error_model.RATIOS}, measured)
+    line = {'cell': 8, 'noise': 4, 'given': {name: {'PCKh@0.1': 10} for name in ('argmax', 'local', 'integral')}}
+    for name, lines in (('with', [line]), ('without', [])):
+        error_model.draw_gain(tmp_path / f'{name}.png', {8: error_model.RATIOS}, lines)
     assert (tmp_path / 'with.png').read_bytes() != (tmp_path / 'without.png').read_bytes()
+
+
+@pytest.mark.parametrize('changes, expected', [
+    ({'decodings': {}}, 'has a bad "decodings": it should be objects argmax, local, integral with PCKh@0.5'),
+    ({'config': {}}, 'has a bad "config"'),
+    ({'seed': 'one'}, 'has a bad "seed"')])
+def test_bad_results_are_said_in_one_line(root, tiny_data, tmp_path, changes, expected):
+    folder = measured(root, tmp_path / 'bad', **changes)
+    with pytest.raises(InputError) as error:
+        error_model.main(['--data', str(tiny_data), '--measured', str(folder)])
+    assert f'bad/h1/test.json: a result {expected}' in str(error.value) and '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize('options, expected', [
@@ -140,14 +171,9 @@ def test_measured_points_change_the_picture(tmp_path):
     (['--data', 'nowhere'], 'nowhere: no such folder'),
     (['--json', 'annot/valid.json'], 'would overwrite what is read'),
     (['--picture', 'gain.txt'], 'gain.txt: pictures are written as .png or .jpg'),
-    (['--measured', 'points.json'], '--picture, which is missing'),
-    (['--measured', 'object.json', '--picture', 'gain.png'], 'should be a list of points'),
-    (['--measured', 'points.json', '--picture', 'gain.png'],
-     'point 1 has a bad "argmax": it should be a number above 0')])
+    (['--measured', 'nowhere'], 'nowhere/h1/test.json: cannot be read')])
 def test_bad_input_is_said_in_one_line(tiny_data, tmp_path, monkeypatch, options, expected):
     shutil.copytree(tiny_data / 'annot', tmp_path / 'annot')
-    (tmp_path / 'object.json').write_text('{}')
-    (tmp_path / 'points.json').write_text(json.dumps([POINT, {**POINT, 'argmax': 0}]))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError) as error:
         error_model.main(['--data', '.', *options])
