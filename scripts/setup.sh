@@ -46,7 +46,10 @@ if ! "$venv" -c 'import cv2' 2>/dev/null; then          # a server without libGL
         opencv-python-headless==4.11.0.86
     "$venv" -c 'import cv2'
 fi
-if ! "$venv" -c 'import common, mxnet'; then
+driver='import ctypes; ctypes.CDLL("libcuda.so.1")'
+if case $MXNET_PACKAGE in mxnet-cu*) ! "$venv" -c "$driver" 2>/dev/null ;; *) false ;; esac; then
+    echo "There is no NVIDIA driver here, as where an image is built, so that whether MXNet loads was not tried" >&2
+elif ! "$venv" -c 'import common, mxnet'; then
     rm -f "$root"/.venv/complete*
     echo "error: MXNet does not load (see above). On Debian and Ubuntu: apt-get install libgomp1 libquadmath0; a wheel
 for another CUDA than 11.7 needs that CUDA's toolkit; MXNET_PACKAGE=mxnet==1.9.1 sh scripts/setup.sh takes the CPU's" >&2

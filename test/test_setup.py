@@ -13,6 +13,7 @@ case "$*" in
     *'-m venv'*) mkdir -p "$PROJECT/.venv/bin" && cp "$0" "$PROJECT/.venv/bin/python" ;;
     *'pip --version'*) [ -e "$PROJECT/.venv/bin/python" ] ;;
     *choose_wheel.py) exec "$REAL" "$@" ;;
+    *libcuda*|*'import common, mxnet'*) [ -z "${DRIVERLESS:-}" ] ;;
     *'pip install'*) echo "$MXNET_PACKAGE $*" >>"$PROJECT/installed" ;;
 esac
 '''
@@ -62,3 +63,16 @@ def test_a_gpu_brings_its_libraries_and_the_wheel_is_kept(setup, tmp_path):
     assert [(line.split()[0], line.partition(str(tmp_path))[2]) for line in lines] == [
         ('mxnet-cu117==1.9.1', '[cuda]'), ('mxnet-cu117==1.9.1', '[cuda,test]'), ('mxnet==1.9.1', ''),
         ('mxnet==1.9.1', '[benchmark]')]
+
+
+def test_an_image_is_built_where_there_is_no_driver(setup, tmp_path):
+    assert setup(MXNET_PACKAGE='mxnet-cu117==1.9.1', DRIVERLESS='yes') == 1
+    assert (tmp_path / '.venv/complete').exists()
+    assert setup(DRIVERLESS='yes') == 1                        # it is done
+
+
+def test_an_mxnet_for_the_cpu_that_does_not_load_is_an_error(setup, tmp_path):
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        setup(DRIVERLESS='yes')
+    assert error.value.returncode == 2 and b'MXNet does not load' in error.value.stderr
+    assert not (tmp_path / '.venv/complete').exists()
