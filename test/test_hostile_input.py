@@ -10,6 +10,8 @@ import zlib
 
 import cv2
 import hostile
+import hostile_damage
+import hostile_files
 import mxnet as mx
 import numpy as np
 import pytest
@@ -69,7 +71,7 @@ class Worker:
 @pytest.fixture(scope='module')
 def worker(tmp_path_factory):
     folder = tmp_path_factory.mktemp('hostile')
-    hostile.make(folder / 'files')
+    hostile_files.make(folder / 'files')
     worker = Worker(folder)
     yield worker
     if worker.process:
@@ -202,7 +204,7 @@ def test_what_scipy_writes_is_read(tmp_path, compressed):
     values = {'numbers': np.arange(6.0).reshape(1, 2, 3), 'complex': np.array([[1 + 2j, 3]]), 'empty': np.zeros((0, 5)),
               'text': 'a text', 'unicode': 'äö\u20ac', 'none': '', 'texts': np.array(['a', 'bcd']),
               'struct': {'a': {'b': [1]}}, 'flag': True,
-              'cell': np.array([['x', 5.5, np.zeros((0, 0))]], object), 'structs': hostile.release()['annolist'],
+              'cell': np.array([['x', 5.5, np.zeros((0, 0))]], object), 'structs': hostile_files.release()['annolist'],
               **{kind: np.array([[1, 0]], kind) for kind in 'u1 i1 u2 i2 u4 i4 u8 i8 f4'.split()}}
     savemat(tmp_path / 'x.mat', values, do_compression=compressed)
     ours, theirs = layout.read_mat(tmp_path / 'x.mat'), loadmat(tmp_path / 'x.mat')
@@ -266,9 +268,9 @@ def test_bases_of_bases_are_read_once(tmp_path):
 @pytest.mark.parametrize('name', ['../x', '/x', 'a/../../x', 'a\nb', ''])
 def test_results_cannot_leave_the_folder_of_outputs(tmp_path, name):
     path = tmp_path / 'x.yaml'
-    path.write_text(f'base: {hostile.common_experiment()}\nname: {json.dumps(name)}')
+    path.write_text(f'base: {hostile_files.common_experiment()}\nname: {json.dumps(name)}')
     assert fails(config.load, path).startswith(f'{path}: name is ')
-    path.write_text(f'base: {hostile.common_experiment()}\ndata: {{train: {json.dumps(name)}}}')
+    path.write_text(f'base: {hostile_files.common_experiment()}\ndata: {{train: {json.dumps(name)}}}')
     assert fails(config.load, path).startswith(f'{path}: data.train is ')
 
 
@@ -278,8 +280,8 @@ def test_results_cannot_leave_the_folder_of_outputs(tmp_path, name):
 def test_an_image_that_claims_to_be_huge_is_not_decoded(tmp_path, side):
     cv2.imwrite(str(tmp_path / 'small.jpg'), np.zeros((64, 64, 3), np.uint8))
     jpeg, picture = tmp_path / 'x.jpg', tmp_path / 'png.jpg'
-    jpeg.write_bytes(hostile.jpeg_of_size((tmp_path / 'small.jpg').read_bytes(), side, side))
-    picture.write_bytes(hostile.png(side, side))
+    jpeg.write_bytes(hostile_damage.jpeg_of_size((tmp_path / 'small.jpg').read_bytes(), side, side))
+    picture.write_bytes(hostile_damage.png(side, side))
     for path in (jpeg, picture):
         assert fails(images.read_image, path, 8.0).startswith(f'{path}: an image of {side} x {side} pixels; at most ')
 
@@ -325,7 +327,7 @@ def test_scans_are_those_of_the_picture_alone(tmp_path, progressive):
 
 def test_the_larger_a_jpeg_the_fewer_its_scans(tmp_path, progressive):
     path, jpeg = tmp_path / 'x.jpg', with_scans(progressive, 30)
-    path.write_bytes(hostile.jpeg_of_size(jpeg, 8192, 8192))
+    path.write_bytes(hostile_damage.jpeg_of_size(jpeg, 8192, 8192))
     assert '40 scans' in fails(images.read_image, path)
 
 
