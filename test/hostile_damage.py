@@ -1,4 +1,4 @@
-"""Ways to damage a file: `damage_*(content, rng)` returns other bytes, always the same for one state of the generator."""
+"""Ways to damage a file: `damage_*(content, rng)` returns other bytes, the same ones for the same generator."""
 import json
 import struct
 import zlib
