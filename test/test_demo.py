@@ -51,6 +51,11 @@ def rgb(path):
     return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
 
 
+def test_the_program_and_its_page_say_when_a_person_is_not_drawn(root):
+    page = (root / 'pose_mpii/demo.md').read_text()
+    assert f'mean score is below {poses.UNSURE} ' in demo.__doc__ and f'of at least {poses.UNSURE}.' in page
+
+
 @pytest.mark.parametrize('network, flip', [('h1', False), ('h1', True), ('r1', False)])
 def test_a_photograph_gives_the_joints_of_the_test_program(shown, experiments, params, tiny_data, tmp_path, network,
                                                            flip):

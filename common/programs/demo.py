@@ -3,7 +3,7 @@
 People are where --box (once for each) or a detector's --boxes say, or --detect finds them; without any of these, one
 person is taken to fill the image. A person's right is drawn orange, the left blue; joints that the network is not sure
 of (`heatmaps.confidence` below 0.3) are faint, and those that it was never trained to find (`nets.trained.moved`) are not
-drawn. A person whose joints' mean score is below 0.6 (`poses.UNSURE`) is not drawn, and a warning says so. Boxes are
+drawn. A person whose joints' mean score is below 0.45 (`poses.UNSURE`) is not drawn, and a warning says so. Boxes are
 drawn where there may be several, in the colour of their person, who keeps it in a video.
 
 --json writes a list with one member for each person, whether there is one or there are several in an image:
