@@ -123,8 +123,8 @@ def fit(people, i) -> float:
     try:
         return brentq(excess, *NOISES, xtol=1e-3)
     except ValueError:                        # of the same sign at both ends
-        raise InputError(f'no noise of {NOISES[0]} to {NOISES[1]} pixels gives PCKh@0.5 {i[0]} and PCKh@0.1 {i[1]} '
-                         'on these people: are their head boxes those of the people?') from None
+        raise InputError(f'no noise of {NOISES[0]} to {NOISES[1]} pixels gives PCKh@0.5 {i[0]:.4g} and PCKh@0.1 '
+                         f'{i[1]:.4g} on these people: are their head boxes those of the people?') from None
 
 
 def pairs() -> list:
@@ -139,11 +139,20 @@ def pairs() -> list:
     return list(found.values())
 
 
+def measured_files(folder) -> list:
+    """The tests of H and I in a folder of results."""
+    return [folder / method / TEST for method in ('h1', 'i1')]
+
+
 def measured_pair(folder) -> Pair:
-    """The `Pair` whose tests are folder/h1/test.json and folder/i1/test.json; InputError where they are not."""
-    h, i = (_read_test(folder / method / TEST) for method in ('h1', 'i1'))
-    size, deconvolutions = h['config']['input']['size'][0], h['config']['network']['deconvolutions']
-    return Pair(folder.as_posix(), size // grid.stride(deconvolutions),
+    """The `Pair` whose tests are `measured_files`; InputError where one is bad, or their cells differ."""
+    paths = measured_files(folder)
+    h, i = map(_read_test, paths)
+    across = [_cells(test) for test in (h, i)]
+    if across[0] != across[1]:
+        raise InputError(f'{paths[1]}: has heat maps of {across[1]} x {across[1]} cells, and {paths[0]} of {across[0]} x '
+                         f'{across[0]}: H and I should be the same network')
+    return Pair(folder.as_posix(), across[0],
                 *(tuple(test['decodings'][decoding][metric] for metric in METRICS)
                   for test, decoding in ((h, 'argmax'), (i, 'integral'), (h, 'local'))))
 
@@ -151,27 +160,39 @@ def measured_pair(folder) -> Pair:
 def _read_test(path):
     result = read(path)
     check_record(path, 'a result', result, {
-        'config': (lambda values: is_count(values['network'].get('deconvolutions')), 'with network.deconvolutions'),
-        'decodings': (_are_scores, f'objects {", ".join(DECODINGS)} with {", ".join(METRICS)} above 0')})
+        'config': (_has_cells, 'with a square input.size of at least 32 and network.deconvolutions of 1 to 4'),
+        'decodings': (_are_scores, f'objects {", ".join(DECODINGS)} with {", ".join(METRICS)} above 0, at most 100')})
     return result
 
 
+def _has_cells(config):
+    (width, height), deconvolutions = config['input']['size'], config['network'].get('deconvolutions')
+    return is_count(width) and width == height >= 32 and is_count(deconvolutions) and 1 <= deconvolutions <= 4
+
+
+def _cells(test):
+    return test['config']['input']['size'][0] // grid.stride(test['config']['network']['deconvolutions'])
+
+
 def _are_scores(decodings):
-    return is_object(decodings, DECODINGS, lambda scores: is_object(scores, METRICS, _is_above_0))
+    return is_object(decodings, DECODINGS, lambda scores: is_object(scores, METRICS, _is_share))
 
 
-def _is_above_0(value):
-    return is_number(value) and value > 0
+def _is_share(value):
+    return is_number(value) and 0 < value <= 100
 
 
 def explain(people, pair) -> dict:
-    """What the model makes of a pair, for the JSON.
+    """What the model makes of a pair, for the JSON; InputError as `fit`.
 
     {'name', 'cell' and 'noise' in pixels, 'found': {'argmax', 'integral'}, the joints that H and I find in percent,
     'given': the scores of the pair, {'integral', 'argmax'} and 'local' where it has one, 'model': {'integral',
     'argmax', 'quarter', 'quarter off', 'half off'}}; under each of the latter are the three metrics.
     """
-    width, noise = SIDE / pair.cells, fit(people, pair.i)
+    try:
+        width, noise = SIDE / pair.cells, fit(people, pair.i)
+    except InputError as error:
+        raise InputError(f'{pair.name}: {error}') from None
     joints = people.found(noise)
     shares = {'argmax': pair.h[0] / people.scores(argmax(joints, width))[0],
               'integral': pair.i[0] / people.scores(joints)[0]}
@@ -251,7 +272,10 @@ def main(argv=None):
 
     if arguments.picture:
         visualise.check_suffix(arguments.picture)
-    check_outputs([arguments.json, arguments.picture], MPII.files(Source(arguments.data, arguments.split)))
+    inputs = MPII.files(Source(arguments.data, arguments.split))
+    for folder in arguments.measured:
+        inputs += measured_files(folder)
+    check_outputs([arguments.json, arguments.picture], inputs)
     measured = [measured_pair(folder) for folder in arguments.measured]
     people = load(arguments.data, arguments.split)
     lines = [explain(people, pair) for pair in measured or pairs()]

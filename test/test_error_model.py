@@ -166,6 +166,29 @@ def test_bad_results_are_said_in_one_line(root, tiny_data, tmp_path, changes, ex
     assert f'bad/h1/test.json: a result {expected}' in str(error.value) and '\n' not in str(error.value)
 
 
+@pytest.mark.parametrize('method, section, values, expected', [
+    ('h1', 'network', {'deconvolutions': 6}, 'h1/test.json: a result has a bad "config": it should be with a square'),
+    ('h1', 'input', {'size': [0, 0]}, 'h1/test.json: a result has a bad "config"'),
+    ('h1', 'input', {'size': [64, 96]}, 'h1/test.json: a result has a bad "config"'),
+    ('i1', 'input', {'size': [128, 128]}, 'i1/test.json: has heat maps of 32 x 32 cells'),
+    ('i1', 'decodings', {'integral': {'PCKh@0.5': 50, 'PCKh@0.1': 60, 'AUC': 40}}, 'one: no noise of 0.05 to 100'),
+    ('h1', 'decodings', {'argmax': {'PCKh@0.5': 101, 'PCKh@0.1': 6, 'AUC': 40}}, 'it should be objects argmax')])
+def test_networks_that_are_no_pair_are_said_in_one_line(root, tiny_data, tmp_path, method, section, values, expected):
+    path = measured(root, tmp_path / 'one') / method / 'test.json'
+    result = json.loads(path.read_text())
+    (result if section == 'decodings' else result['config'])[section].update(values)
+    path.write_text(json.dumps(result))
+    with pytest.raises(InputError) as error:
+        error_model.main(['--data', str(tiny_data), '--measured', str(tmp_path / 'one')])
+    assert expected in str(error.value) and '\n' not in str(error.value)
+
+
+def test_results_that_are_read_are_not_overwritten(root, tiny_data, tmp_path):
+    folder = measured(root, tmp_path / 'one')
+    with pytest.raises(InputError, match='i1/test.json: would overwrite what is read'):
+        error_model.main(['--data', str(tiny_data), '--measured', str(folder), '--json', str(folder / 'i1/test.json')])
+
+
 @pytest.mark.parametrize('options, expected', [
     (['--split', 'train'], 'gt_train.mat: cannot be read'),
     (['--data', 'nowhere'], 'nowhere: no such folder'),
