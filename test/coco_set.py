@@ -1,9 +1,6 @@
 """A small COCO data set made by hand, for tests."""
 import json
 
-import pytest
-
-from common.errors import InputError
 from pose_coco.skeleton import JOINTS
 
 SIZE = (256, 256)
@@ -49,11 +46,3 @@ def detections(folder, records):
     path = folder / 'detections.json'
     path.write_text(json.dumps(records))
     return path
-
-
-def error_of(function, *arguments, **options):
-    """The message of the InputError a call raises: one line."""
-    with pytest.raises(InputError) as caught:
-        function(*arguments, **options)
-    assert '\n' not in str(caught.value)
-    return str(caught.value)

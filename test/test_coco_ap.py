@@ -7,7 +7,8 @@ import sys
 
 import numpy as np
 import pytest
-from coco_set import SIZE, box, error_of, result, small_set, write
+from coco_set import SIZE, box, result, small_set, write
+from refused import fails
 
 from common.data.crop import crop_matrix, invert, transform_points
 from common.grid import KINDS, to_cells
@@ -167,16 +168,16 @@ def test_evaluate_prints_the_table_and_nothing_else(tmp_path, capfd):
 def test_bad_results_are_named(tmp_path, records, expected):
     path = tmp_path / 'results.json'
     path.write_text(json.dumps(records))
-    message = error_of(evaluate.main, ['--result', str(path), '--annot', str(write(tmp_path, small_set()))])
+    message = fails(evaluate.main, ['--result', str(path), '--annot', str(write(tmp_path, small_set()))])
     assert message.startswith(f'{path}: {expected}')
 
 
 def test_missing_and_malformed_files_are_named(tmp_path):
     truth, path = write(tmp_path, small_set()), tmp_path / 'results.json'
-    assert 'results.json: cannot be read' in error_of(evaluate.main, ['--result', str(path), '--annot', str(truth)])
+    assert 'results.json: cannot be read' in fails(evaluate.main, ['--result', str(path), '--annot', str(truth)])
     path.write_text('[{"image_id": 4,')
-    assert 'results.json: not valid JSON' in error_of(evaluate.main, ['--result', str(path), '--annot', str(truth)])
-    assert 'results.json: not valid JSON' in error_of(evaluate.main, ['--result', str(truth), '--annot', str(path)])
+    assert 'results.json: not valid JSON' in fails(evaluate.main, ['--result', str(path), '--annot', str(truth)])
+    assert 'results.json: not valid JSON' in fails(evaluate.main, ['--result', str(truth), '--annot', str(path)])
 
 
 @pytest.mark.parametrize('module', [False, True])

@@ -1,6 +1,7 @@
 """COCO's files of annotations and results: read, written, and what is said of unusable ones."""
 import pytest
-from coco_set import CATEGORY, error_of, result, small_set, write
+from coco_set import CATEGORY, result, small_set, write
+from refused import fails
 
 from pose_coco.layout import read_annotations, read_results, read_split, write_results
 
@@ -31,7 +32,7 @@ def changed(place, field, value):
     ('annotations', 'keypoints', None)])
 def test_a_bad_annotation_is_named(tmp_path, place, field, value):
     path = write(tmp_path, changed(place, field, value))
-    assert error_of(read_annotations, path).startswith(f'{path}: {place[:-1]} 1 has a bad "{field}": it should be ')
+    assert fails(read_annotations, path).startswith(f'{path}: {place[:-1]} 1 has a bad "{field}": it should be ')
 
 
 @pytest.mark.parametrize('place, field', [
@@ -40,7 +41,7 @@ def test_a_bad_annotation_is_named(tmp_path, place, field, value):
 def test_a_missing_field_is_named(tmp_path, place, field):
     dataset = small_set()
     del dataset[place][1][field]
-    assert f'{place[:-1]} 1 has no "{field}"' in error_of(read_annotations, write(tmp_path, dataset))
+    assert f'{place[:-1]} 1 has no "{field}"' in fails(read_annotations, write(tmp_path, dataset))
 
 
 def instances():
@@ -85,8 +86,8 @@ def nobody():
     ([], 'should be an object with a list "images"'), (None, 'should be an object with a list "images"')])
 def test_a_file_that_is_not_keypoint_annotations_is_named(tmp_path, dataset, expected):
     path = write(tmp_path, dataset)
-    assert error_of(read_annotations, path).startswith(f'{path}: {expected}')
-    assert expected in error_of(read_split, tmp_path, 'tiny')
+    assert fails(read_annotations, path).startswith(f'{path}: {expected}')
+    assert expected in fails(read_split, tmp_path, 'tiny')
 
 
 def test_files_of_other_tools_are_read(tmp_path, capsys):

@@ -3,7 +3,8 @@ import json
 
 import numpy as np
 import pytest
-from coco_set import CATEGORY, SIZE, box, detections, error_of, keypoints_at, result, small_set, write
+from coco_set import CATEGORY, SIZE, box, detections, keypoints_at, result, small_set, write
+from refused import fails
 
 from common.data.crop import crop_matrix, crop_sample, transform_points
 from common.data.loader import Loader
@@ -86,12 +87,12 @@ def test_splits_are_joined_by_a_plus(tmp_path):
     assert people.image_ids.tolist() == [4, 4, 9, 5, 5, 10]
     assert people.samples[0].image == str(tmp_path / 'train2014' / 'COCO_train2014_000000000004.jpg')
     assert people.samples[5].image == str(tmp_path / 'val2014' / 'COCO_val2014_000000000010.jpg')
-    assert 'train2014+train2014: image 2 has a bad "id": 4 occurs twice' in error_of(
+    assert 'train2014+train2014: image 2 has a bad "id": 4 occurs twice' in fails(
         load_people, tmp_path, 'train2014+train2014', SIZE)
 
 
 def test_images_are_found_in_the_first_folder_there_is(tmp_path):
-    assert f'{tmp_path / "images" / "val2017"}: no such folder' in error_of(image_folder, tmp_path, 'val2017')
+    assert f'{tmp_path / "images" / "val2017"}: no such folder' in fails(image_folder, tmp_path, 'val2017')
     for folder in ('images', 'val2017', 'images/val2017'):
         (tmp_path / folder).mkdir()
         assert image_folder(tmp_path, 'val2017') == tmp_path / folder
@@ -100,8 +101,8 @@ def test_images_are_found_in_the_first_folder_there_is(tmp_path):
 
 
 def test_a_missing_folder_or_split_is_named(tmp_path):
-    assert 'nowhere: no such folder; get COCO' in error_of(annotation_file, tmp_path / 'nowhere', 'val2017')
-    assert 'person_keypoints_val2017.json: no such file' in error_of(annotation_file, tmp_path, 'val2017')
+    assert 'nowhere: no such folder; get COCO' in fails(annotation_file, tmp_path / 'nowhere', 'val2017')
+    assert 'person_keypoints_val2017.json: no such file' in fails(annotation_file, tmp_path, 'val2017')
 
 
 # --- people from a detector ----------------------------------------------------------------------------------------
@@ -131,7 +132,7 @@ def test_a_test_split_has_images_and_boxes_alone(tmp_path):
     assert people.image_ids.tolist() == [9, 4, 4] and people.box_scores.tolist() == [0.9, 0.9, 0.2]
     assert people.samples[0].box == pytest.approx((24.5, 39.5, 75, 75))
     assert people.areas.tolist() == [75 * 75] * 3
-    message = error_of(load_people, tmp_path, 'test-dev2017', SIZE)
+    message = fails(load_people, tmp_path, 'test-dev2017', SIZE)
     assert 'nobody is annotated in test-dev2017; --boxes FILE' in message
 
 
@@ -140,7 +141,7 @@ def test_other_categories_and_low_scores_are_ignored(tmp_path, capsys):
     boxes = detections(tmp_path, [box(category_id=17), box(score=0.1), box(score=0.5), box(score=0.49)])
     assert load_people(tmp_path, 'tiny', SIZE, boxes, score_threshold=0.5).box_scores.tolist() == [0.5]
     assert capsys.readouterr().err == ''
-    assert 'no person (category_id 1) with a score of at least 0.6' in error_of(
+    assert 'no person (category_id 1) with a score of at least 0.6' in fails(
         load_people, tmp_path, 'tiny', SIZE, boxes, score_threshold=0.6)
 
 
@@ -156,7 +157,7 @@ def test_detections_of_no_use_are_left_out_and_counted(tmp_path, capsys):
     people = load_people(tmp_path, 'tiny', SIZE, boxes)
     assert people.image_ids.tolist() == [9] and people.samples[0].box == pytest.approx((209.5, 9.5, 75, 75))
     assert capsys.readouterr().err == f'warning: {boxes}: people left out: {COUNTS}\n'
-    assert error_of(load_people, tmp_path, 'tiny', SIZE, detections(tmp_path, USELESS)) \
+    assert fails(load_people, tmp_path, 'tiny', SIZE, detections(tmp_path, USELESS)) \
         == f'{boxes}: none of its people can be used: {COUNTS}'
 
 
@@ -185,7 +186,7 @@ def test_iou_and_its_suppression_by_hand():
 def test_a_bad_detection_is_named(tmp_path, field, value):
     write(tmp_path, small_set())
     boxes = detections(tmp_path, [box(), {**box(), field: value}])
-    message = error_of(load_people, tmp_path, 'tiny', SIZE, boxes)
+    message = fails(load_people, tmp_path, 'tiny', SIZE, boxes)
     assert message.startswith(f'{boxes}: detection 1 has a bad "{field}": it should be ')
 
 
@@ -195,4 +196,4 @@ def test_a_bad_detection_is_named(tmp_path, field, value):
 def test_a_file_that_is_not_detections_is_named(tmp_path, records, expected):
     write(tmp_path, small_set())
     boxes = detections(tmp_path, records)
-    assert error_of(load_people, tmp_path, 'tiny', SIZE, boxes).startswith(f'{boxes}: {expected}')
+    assert fails(load_people, tmp_path, 'tiny', SIZE, boxes).startswith(f'{boxes}: {expected}')

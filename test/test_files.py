@@ -8,20 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refused import fails
 from runs import full_disk
 
 from common.errors import InputError
 from common.files import check_outputs, locked, make_folder, read_json, replacing, write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def fails(function, *arguments):
-    """The message of the InputError: one line."""
-    with pytest.raises(InputError) as caught:
-        function(*arguments)
-    assert '\n' not in str(caught.value)
-    return str(caught.value)
 
 
 def test_a_file_and_its_folders_appear_and_nothing_else(tmp_path):
