@@ -11,6 +11,7 @@ A skeleton is a small YAML file, which `data.skeleton` of an experiment names (`
                                                               # may be left out: these two, where it has them, or none
     sides: RRRLLL...                                          # right, left or middle; may be left out: by the names
 """
+import re
 from pathlib import Path
 from typing import NamedTuple, Optional, Tuple
 
@@ -58,6 +59,11 @@ def from_names(tree) -> Skeleton:
         name[0].upper() if name.startswith(('right ', 'left ')) else 'M' for name in tree['joints'])
     return Skeleton(tuple(tree['joints']), optional=optional, sides=sides,
                     normalised_by=unit and tuple(index[name] for name in unit), **pairs)
+
+
+def words(name) -> list:
+    """The words of a joint's name: 'LeftAnkle', 'Left_Ankle' and 'Left Ankle' are Left, Ankle; 'LAnkle' is L, Ankle."""
+    return re.findall(r'[A-Z]?[^\W_A-Z]+|[A-Z](?=[A-Z][a-z])|[A-Z]+', name)
 
 
 def check(tree) -> dict:

@@ -1,5 +1,4 @@
 """Annotations in COCO's format, with keypoints of any names, as records of `layout` and the skeleton that they have."""
-import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -103,7 +102,7 @@ def write_skeleton(path, source):
     """
     content = read(source)
     joints = [' '.join(name.replace('_', ' ').split()) for name in content.joints]
-    words = [tuple(_words(name)) for name in joints]
+    words = [tuple(word.lower() for word in skeleton.words(name)) for name in joints]
     places = {word: place for place, word in enumerate(words)}
     pairs = [(places[mirrored], place) for place, word in enumerate(words)
              for mirrored in [tuple(_right(part) for part in word)] if mirrored != word and mirrored in places]
@@ -123,11 +122,6 @@ def write_skeleton(path, source):
     unit = f'the distance {head} to {neck}' if head and neck else 'the box'
     print(f'{path}: {len(joints)} joints, {len(pairs)} pairs of right and left, {len(tree["limbs"])} limbs, errors '
           f'measured by {unit}: look whether that is right')
-
-
-def _words(name):
-    """The words of a name in lower case: 'LeftAnkle' and 'left_ankle' are left, ankle; 'LAnkle' is l, ankle."""
-    return [part.lower() for part in re.findall(r'[A-Z]?[^\W_A-Z]+|[A-Z](?=[A-Z][a-z])|[A-Z]+', name)]
 
 
 def _right(word):

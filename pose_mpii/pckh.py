@@ -10,7 +10,7 @@ from typing import NamedTuple, Tuple
 import numpy as np
 
 from common.errors import InputError
-from common.skeleton import Skeleton
+from common.skeleton import Skeleton, words
 from pose_mpii.skeleton import GROUPS, JOINTS, SKELETON
 
 METRICS = ('PCKh@0.5', 'PCKh@0.1', 'AUC')     # the paper's columns
@@ -46,13 +46,17 @@ def rules(person: Skeleton) -> Rules:
 
 
 def _groups(person):
-    """A column for each pair, called by what its names share, and for each single joint."""
+    """A column for each single joint, and for each pair, called by the words that its names share.
+
+    Where they share none, or that is a joint or another pair already (`hip` of left hip and right hip), it has both names.
+    """
+    pairs = {joint: tuple(sorted(pair)) for pair in person.flip_pairs for joint in pair}
     groups = {}
-    for joint, name in enumerate(person.joints):
-        pair = next((pair for pair in person.flip_pairs if joint in pair), (joint,))
-        words = [person.joints[member].split() for member in pair]
-        shared = [word for word in words[0] if all(word in other for other in words)]
-        groups.setdefault(' '.join(shared) or name, tuple(sorted(pair)))
+    for members in dict.fromkeys(pairs.get(joint, (joint,)) for joint in range(len(person.joints))):
+        names = [person.joints[member] for member in members]
+        shared = ' '.join(word for word in words(names[0]) if word in words(names[-1]))
+        alone = shared and shared not in {*groups, *person.joints}
+        groups[shared if len(names) > 1 and alone else ' + '.join(names)] = members
     return groups
 
 

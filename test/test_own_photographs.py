@@ -9,7 +9,7 @@ import yaml
 
 from common import export
 from common.errors import InputError
-from pose_mpii import decodings, demo, evaluate, from_coco, heatmaps, prepare, tables, test, train
+from pose_mpii import decodings, demo, evaluate, from_coco, heatmaps, pckh, prepare, tables, test, train
 from pose_mpii.dataset import MPII, person_box
 from pose_mpii.layout import ground_truth_file, read_split
 from pose_mpii.skeleton import SKELETON
@@ -200,6 +200,22 @@ def test_the_papers_tables_leave_it_out(trained, tmp_path):
 
 
 # --- what is scored ------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('joints, pairs, columns', [
+    (['HeadTop', 'LAnkle', 'RAnkle'], [[1, 2]], {'HeadTop': [0], 'Ankle': [1, 2]}),
+    (['right_wrist', 'nose', 'left_wrist'], [[2, 0]], {'wrist': [0, 2], 'nose': [1]}),
+    (['hip', 'left hip', 'right hip'], [[1, 2]], {'hip': [0], 'left hip + right hip': [1, 2]}),
+    (['left hip', 'right hip', 'hip'], [[0, 1]], {'left hip + right hip': [0, 1], 'hip': [2]}),
+    (['port', 'starboard'], [[0, 1]], {'port + starboard': [0, 1]})])
+def test_every_joint_is_in_one_column_of_the_table(joints, pairs, columns):
+    person = from_coco.skeleton.from_names({'joints': joints, 'limbs': [],
+                                            'flip_pairs': [[joints[a], joints[b]] for a, b in pairs]})
+    how, errors = pckh.rules(person), 100 * np.arange(len(joints))             # all joints but the first are missed
+    truth = np.zeros((1, len(joints), 2))
+    result = pckh.pck(truth + errors[:, None], truth, np.ones((1, len(joints)), bool), np.ones(1), how)
+    assert result['joints'] == {name: 100 / len(members) if 0 in members else 0 for name, members in columns.items()}
+    assert list(how.groups) == list(columns)
+
 
 def predictions(data, person, error):
     """The annotated joints of valid, `error` pixels off, as a file."""
