@@ -7,6 +7,7 @@ import numpy as np
 import yaml
 
 from common import files, skeleton
+from common.data.images import orientation
 from common.data.loader import require_readable
 from common.errors import InputError
 from common.guard.rules import Wrong
@@ -29,8 +30,10 @@ def read_splits(paths, images, person) -> dict:
         if not people:
             raise InputError(f'{path}: has nobody with a keypoint of the skeleton and a box')
     if images:
-        require_readable({str(Path(images) / record['image']): (record['width'], record['height'])
-                          for people in found for record in people})
+        sizes = {str(Path(images) / record['image']): (record['width'], record['height'])
+                 for people in found for record in people}
+        require_readable(sizes)
+        _warn_of_turned(sizes)
     if len(found) == 1:
         chosen = sorted({record['image'] for record in found[0]})[EVERY - 1::EVERY]
         if not chosen:
@@ -40,11 +43,25 @@ def read_splits(paths, images, person) -> dict:
     return {'train': train, 'valid': valid, 'trainval': train + valid}
 
 
+def _warn_of_turned(sizes):
+    """A warning of photographs {path: (width, height)} that their metadata turn without another size.
+
+    By their sizes alone, nobody can tell whether their annotation is of the pixels as they are stored.
+    """
+    turned = [(path, turn) for path, (width, height) in sizes.items() for turn in [orientation(files.read_bytes(path))]
+              if turn > 4 and width == height or turn in (2, 3, 4)]
+    if turned:
+        path, turn = turned[0]
+        print(f'warning: {path}: has EXIF orientation {turn}, and {len(turned) - 1} more have one that leaves the size '
+              'as it is: keypoints and boxes are taken to be of the pixels as they are stored; if they were annotated '
+              'as a viewer shows them, save the images upright', file=sys.stderr)
+
+
 def records(path, person) -> list:
     """The records (`layout.read_split`) of the people in COCO's file, with `width` and `height` of their image.
 
-    Left out are crowds, people without a keypoint of the skeleton, and those with a box below a pixel; a line says how
-    many. So does one of keypoints that only one of the two has.
+    Left out are crowds, people without a keypoint of the skeleton, and those with a box below a pixel or outside of
+    the photograph; a line says how many. So does one of keypoints that only one of the two has.
     """
     content, names = read(path), {name: joint for joint, name in enumerate(map(plain, person.joints))}
     places = [names.get(plain(name)) for name in content.joints]
@@ -61,7 +78,7 @@ def records(path, person) -> list:
     people, reasons = [], Counter()
     for annotation in content.people:
         keypoints = np.array(annotation['keypoints'], float).reshape(-1, 3)[known]
-        reason = _useless(annotation, keypoints)
+        reason = _useless(annotation, keypoints, images[annotation['image_id']])
         reasons.update([reason] if reason else [])
         if not reason:
             joints = np.zeros((len(person.joints), 3))
@@ -72,13 +89,17 @@ def records(path, person) -> list:
     return people
 
 
-def _useless(annotation, keypoints):
+def _useless(annotation, keypoints, image):
     """Why a person is left out; None where it is not."""
+    x, y, width, height = annotation['bbox']
     if annotation['iscrowd']:
         return 'crowds'
     if not keypoints[:, 2].any():
         return 'without a keypoint'
-    return 'with a box below a pixel' if min(annotation['bbox'][2:]) < 1 else None
+    if min(width, height) < 1:
+        return 'with a box below a pixel'
+    outside = x >= image['width'] or y >= image['height'] or x + width <= 0 or y + height <= 0
+    return 'with a box outside of the photograph' if outside else None
 
 
 def _record(image, box, joints):

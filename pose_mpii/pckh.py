@@ -48,7 +48,7 @@ def rules(person: Skeleton) -> Rules:
 def _groups(person):
     """A column for each single joint, and for each pair, called by the words that its names share.
 
-    Where they share none, or that is a joint or another pair already (`hip` of left hip and right hip), it has both names.
+    Where they share none, or that is a joint or another pair already (hip, of left hip and right hip), it has both.
     """
     pairs = {joint: tuple(sorted(pair)) for pair in person.flip_pairs for joint in pair}
     groups = {}

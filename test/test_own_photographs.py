@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from common import export
 from common.errors import InputError
@@ -118,6 +119,27 @@ def test_two_files_are_train_and_valid_with_joints_of_mpii(tiny_data, root, tmp_
         for ours, theirs in zip(read_split(tmp_path / 'data', split), read_split(tiny_data, split)):
             assert ours['image'] == theirs['image'] and not any(ours['joints_vis'][2:8] + ours['joints_vis'][10:])
             assert [ours['joints_vis'][k] for k in (0, 1, 8, 9)] == [theirs['joints_vis'][k] for k in (0, 1, 8, 9)]
+
+
+def test_photographs_that_are_turned_without_another_size_are_named(tiny_data, tmp_path, capsys):
+    images, content = shutil.copytree(tiny_data / 'images', tmp_path / 'images'), as_coco(tiny_data)
+    for record, turn in zip(content['images'], (3, 6, 1)):                     # squares
+        exif = Image.Exif()
+        exif[0x112] = turn
+        path = images / record['file_name']
+        Image.open(path).save(path, exif=exif)
+    prepare.main(['--coco', str(write(tmp_path / 'people.json', content)), '--images', str(images),
+                  '--out', str(tmp_path / 'data')])
+    told = capsys.readouterr().err
+    assert f"{content['images'][0]['file_name']}: has EXIF orientation 3, and 1 more have one that" in told
+
+
+def test_who_is_outside_of_the_photograph_is_left_out(tiny_data, tmp_path, capsys):
+    content = as_coco(tiny_data)
+    for annotation, box in zip(content['annotations'][1::2], ([96, 0, 20, 20], [0, -20, 20, 20], [95, 95, 20, 20])):
+        annotation['bbox'] = box
+    prepare.main(['--coco', str(write(tmp_path / 'people.json', content)), '--out', str(tmp_path / 'data')])
+    assert 'people left out: 2 with a box outside of the photograph' in capsys.readouterr().out
 
 
 def lose(folder, content):
