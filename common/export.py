@@ -22,7 +22,6 @@ from common.predict import onnx_net
 from common.programs import options
 from common.programs.cli import run
 from common.programs.sources import find_photographs
-from common.train.run import BEST
 
 
 def main(argv=None):
@@ -43,7 +42,7 @@ def main(argv=None):
         onnx_graph.require()
     if args.int8:
         onnx_net.require()
-    base = Path(args.out) / (Path(cfg.name).name if Path(args.params).name == BEST else Path(args.params).stem)
+    base = Path(args.out) / options.network_name(cfg, args.params)
     names = ['-symbol.json', '-0000.params', *['.onnx'] * args.onnx, *['-int8.onnx'] * args.int8,
              *['-float16.params', '.yaml'] * args.float16]
     files.check_outputs([f'{base}{name}' for name in names], [args.cfg, args.params])

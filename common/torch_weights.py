@@ -16,7 +16,8 @@ Of Simple Baselines' files those with "caffe" in their names are of another ResN
 were trained with its code, but on RGB; its own are on BGR.
 
 --params writes DIR/<name>.pth, a state dict, and DIR/<name>.py with the module that takes it: in PyTorch,
-`load('<name>.pth')` of this module gives heat maps and joints as the network here does.
+`load('<name>.pth')` of this module gives heat maps and joints, the integral over all cells, as the network here does.
+<name> is that of the .params file; for a training's best.params the last part of the experiment's: i1.
 
 Of a PyTorch file nothing but tensors is unpickled (`weights_only=True`).
 """
@@ -86,7 +87,7 @@ def to_torch(args) -> list:
     if args.colours:
         raise InputError('--colours goes with --torch: networks here take RGB')
     cfg = options.load(args.cfg, args.overrides)
-    base = Path(args.out) / Path(cfg.name).name
+    base = Path(args.out) / options.network_name(cfg, args.params)
     files.check_outputs([f'{base}.pth', f'{base}.py'], [args.cfg, args.params])
     return torch_export.write(cfg, args.params, base)
 

@@ -20,6 +20,7 @@ from common.nets import pose_net
 from common.predict import inference
 from common.train import phases
 from common.weights import checkpoint, torch_names
+from pose_mpii.dataset import MPII
 
 CPU = [mx.cpu()]
 H1 = 'experiments/cpu/mpii/table2/h1.yaml'
@@ -265,18 +266,18 @@ def test_our_networks_give_the_same_in_pytorch(root, tmp_path, overrides):
     config.save(cfg, tmp_path / 'net.yaml')
     argv = ['--cfg', str(tmp_path / 'net.yaml'), '--out', str(tmp_path / 'out')]
     torch_weights.main(['--params', str(tmp_path / 'net.params'), *argv])
-    module = imported(tmp_path / 'out/h1.py')
+    module = imported(tmp_path / 'out/net.py')
     images = np.random.default_rng(2).integers(0, 256, (2, *cfg.input.size[::-1], 3), np.uint8)
     with torch.no_grad():
-        found = module.load(tmp_path / 'out/h1.pth')(torch.from_numpy(images))
+        found = module.load(tmp_path / 'out/net.pth')(torch.from_numpy(images))
     for ours, other in zip(net(mx.nd.array(images, dtype=np.uint8)), found):
         assert len(ours) == len(other)
         for a, b in zip(ours, other):
             np.testing.assert_allclose(b.numpy(), a.asnumpy(), atol=1e-4 * np.abs(a.asnumpy()).max())
-    torch_weights.main(['--torch', str(tmp_path / 'out/h1.pth'), *argv])
-    back, given = checkpoint.read_arrays(tmp_path / 'out/h1.params'), checkpoint.read_arrays(tmp_path / 'net.params')
+    torch_weights.main(['--torch', str(tmp_path / 'out/net.pth'), *argv])
+    back, given = checkpoint.read_arrays(tmp_path / 'out/net.params'), checkpoint.read_arrays(tmp_path / 'net.params')
     assert back.keys() == given.keys() and all((back[name] == given[name]).asnumpy().all() for name in given)
-    assert config.differences(config.load(tmp_path / 'out/h1.yaml'), cfg) == {}
+    assert config.differences(config.load(tmp_path / 'out/net.yaml'), cfg) == {}
 
 
 def imported(path):
@@ -284,6 +285,16 @@ def imported(path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_the_files_for_pytorch_are_named_as_the_parameters_are_or_a_trainings_best_as_its_experiment(
+        tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(torch_weights.torch_export, 'write', lambda cfg, params, base: written.append(base) or [])
+    argv = ['--cfg', str(MPII.released.with_suffix('.yaml')), '--out', str(tmp_path)]
+    for params in (str(MPII.released), 'output/mpii/i1/best.params'):
+        torch_weights.main(['--params', params, *argv])
+    assert written == [tmp_path / 'i1_resnet18', tmp_path / 'i1_256_last']
 
 
 def test_colours_of_our_networks_cannot_be_chosen(root, tmp_path, params):
