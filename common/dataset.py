@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 
+from common import files
 from common.errors import InputError
 from common.skeleton import Skeleton
 
@@ -72,8 +73,8 @@ class Dataset:
                          for name, row in rows.items())
 
     def save(self, path, people, joints, scores):
-        """Write predictions, as of `score`, to a file."""
-        raise NotImplementedError
+        """Write predictions, as of `score`, to a file: here JSON, the joints' [x, y] for each person."""
+        files.write_json(path, joints.round(2).tolist())
 
     def save_path(self, path, source, name) -> Union[str, Path]:
         """Where --save writes for an experiment's name; InputError for a path that cannot be."""

@@ -46,9 +46,6 @@ class Lsp(Dataset):
         distances = np.linalg.norm(joints - people.truth, axis=2) / sizes[:, None]
         return {f'PCK@{bound}': float(100 * (distances < bound).mean()) for bound in (0.2, 0.1)}
 
-    def save(self, path, people, joints, scores):
-        files.write_json(path, joints.round(2).tolist())
-
 
 LSP = Lsp()
 
