@@ -16,7 +16,7 @@ from pathlib import Path
 
 from common import files
 from common.deploy import onnx_graph
-from common.deploy.export import export
+from common.deploy.export import export, network_name
 from common.errors import InputError
 from common.predict import onnx_net
 from common.programs import options
@@ -42,7 +42,7 @@ def main(argv=None):
         onnx_graph.require()
     if args.int8:
         onnx_net.require()
-    base = Path(args.out) / options.network_name(cfg, args.params)
+    base = Path(args.out) / network_name(cfg, args.params)
     names = ['-symbol.json', '-0000.params', *['.onnx'] * args.onnx, *['-int8.onnx'] * args.int8,
              *['-float16.params', '.yaml'] * args.float16]
     files.check_outputs([f'{base}{name}' for name in names], [args.cfg, args.params])

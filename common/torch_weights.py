@@ -29,6 +29,7 @@ import mxnet as mx
 
 from common import config, files
 from common.deploy import torch_export
+from common.deploy.export import network_name
 from common.errors import InputError
 from common.guard import torch_file
 from common.nets import pose_net
@@ -87,7 +88,7 @@ def to_torch(args) -> list:
     if args.colours:
         raise InputError('--colours goes with --torch: networks here take RGB')
     cfg = options.load(args.cfg, args.overrides)
-    base = Path(args.out) / options.network_name(cfg, args.params)
+    base = Path(args.out) / network_name(cfg, args.params)
     files.check_outputs([f'{base}.pth', f'{base}.py'], [args.cfg, args.params])
     return torch_export.write(cfg, args.params, base)
 

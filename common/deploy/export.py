@@ -10,7 +10,13 @@ from common.deploy.answer import Answer
 from common.errors import InputError
 from common.nets import pose_net
 from common.predict import onnx_net
+from common.train.run import BEST
 from common.weights import checkpoint
+
+
+def network_name(cfg, params) -> str:
+    """What files made of a .params file are called: as that, or a training's best.params as its experiment ('i1')."""
+    return Path(cfg.name).name if Path(params).name == BEST else Path(params).stem
 
 
 def export(cfg, params, base, onnx=False, photographs=None, float16=False) -> list:

@@ -1,13 +1,11 @@
 """The command line that the programs of every data set share."""
 import argparse
-from pathlib import Path
 
 from easydict import EasyDict
 
 from common import config, runtime, skeleton
 from common.errors import InputError
 from common.predict import onnx_net
-from common.train.run import BEST
 
 
 def parser(description) -> argparse.ArgumentParser:
@@ -66,11 +64,6 @@ def experiment(args, overrides) -> EasyDict:
 def load(path, overrides) -> EasyDict:
     """The one experiment of a program (`config.load`); InputError where an override names another one, too."""
     return _alone(config.load(path, overrides), overrides)
-
-
-def network_name(cfg, params) -> str:
-    """What files made of a .params file are called: as that, or a training's best.params as its experiment ('i1')."""
-    return Path(cfg.name).name if Path(params).name == BEST else Path(params).stem
 
 
 def _alone(cfg, overrides):
