@@ -163,7 +163,9 @@ def read_json(path) -> Any:
         return json.loads(content)            # of bytes: UTF-8 whatever the locale, UTF-16 and -32 too
     except json.JSONDecodeError as error:
         raise InputError(f'{path}: not valid JSON (line {error.lineno}: {error.msg})') from None
-    except (ValueError, RecursionError):      # of another encoding, a number of thousands of digits, nested too deep
+    except UnicodeDecodeError as error:
+        raise InputError(f'{path}: not valid JSON (byte {error.start} is not UTF-8: save it in this encoding)') from None
+    except (ValueError, RecursionError):      # a number of thousands of digits, nested too deep
         raise InputError(f'{path}: not valid JSON') from None
 
 
