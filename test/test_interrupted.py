@@ -113,7 +113,7 @@ train.main({arguments!r})
 '''
 
 
-@pytest.mark.parametrize('call', [pytest.param(1, marks=pytest.mark.long), 2, 3])
+@pytest.mark.parametrize('call', [1, 2, 3])
 def test_killed_while_a_checkpoint_is_half_written(root, tiny_data, tmp_path, whole, call):
     """best.params and last.state of the first epoch, then of the second one: what was there before stays whole."""
     options = arguments('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
@@ -165,11 +165,9 @@ def signalled(monkeypatch, module, name, call):
 
 
 @pytest.mark.parametrize('devices, module, name, call, where', [
-    ('1', trainer, 'train_step', 5, 'epoch 2 of 2, step 2'),
-    pytest.param('2', trainer, 'train_step', 5, 'epoch 2 of 2, step 2', marks=pytest.mark.long),
+    ('1', trainer, 'train_step', 5, 'epoch 2 of 2, step 2'), ('2', trainer, 'train_step', 5, 'epoch 2 of 2, step 2'),
     ('2', trainer, 'train_step', 6, 'epoch 2 of 2, step 3'), ('1', program, 'predict_and_score', 2, 'epoch 2 of 2, step 3'),
-    pytest.param('1', checkpoint, 'save_state', 1, 'epoch 1 of 2, its end', marks=pytest.mark.long),
-    ('1', checkpoint, 'save_state', 2, 'epoch 2 of 2, its end')])
+    ('1', checkpoint, 'save_state', 1, 'epoch 1 of 2, its end'), ('1', checkpoint, 'save_state', 2, 'epoch 2 of 2, its end')])
 def test_a_terminated_run_goes_on_at_the_next_step(tiny_data, tmp_path, monkeypatch, whole, devices, module, name,
                                                    call, where):
     """SIGTERM within an epoch, in its last step, in validation, while a checkpoint is written, and in the run's end."""
