@@ -11,6 +11,7 @@ from common.data.images import orientation
 from common.data.loader import require_readable
 from common.errors import InputError
 from common.guard.rules import Wrong
+from common.predict.boxes import is_outside
 from pose_coco.annotations import plain, read
 
 EVERY = 5                                     # of one file, each fifth photograph is for validation
@@ -48,10 +49,10 @@ def _warn_of_turned(sizes):
 
     By their sizes alone, nobody can tell whether their annotation is of the pixels as they are stored.
     """
-    turned = [(path, turn) for path, (width, height) in sizes.items() for turn in [orientation(files.read_bytes(path))]
-              if turn > 4 and width == height or turn in (2, 3, 4)]
+    turns = {path: orientation(path) for path in sizes}
+    turned = [path for path, (width, height) in sizes.items() if turns[path] > 1 and (turns[path] < 5 or width == height)]
     if turned:
-        path, turn = turned[0]
+        path, turn = turned[0], turns[turned[0]]
         print(f'warning: {path}: has EXIF orientation {turn}, and {len(turned) - 1} more have one that leaves the size '
               'as it is: keypoints and boxes are taken to be of the pixels as they are stored; if they were annotated '
               'as a viewer shows them, save the images upright', file=sys.stderr)
@@ -91,14 +92,13 @@ def records(path, person) -> list:
 
 def _useless(annotation, keypoints, image):
     """Why a person is left out; None where it is not."""
-    x, y, width, height = annotation['bbox']
     if annotation['iscrowd']:
         return 'crowds'
     if not keypoints[:, 2].any():
         return 'without a keypoint'
-    if min(width, height) < 1:
+    if min(annotation['bbox'][2:]) < 1:
         return 'with a box below a pixel'
-    outside = x >= image['width'] or y >= image['height'] or x + width <= 0 or y + height <= 0
+    outside = is_outside(annotation['bbox'], image['width'], image['height'])
     return 'with a box outside of the photograph' if outside else None
 
 

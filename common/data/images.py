@@ -79,16 +79,16 @@ def _misfit(path, data, size, announced):
             f'{announced[1]}')
     if tuple(announced) != size[::-1]:
         return f'{text}; is it of this file?'
-    turn = orientation(data)
+    turn = orientation(BytesIO(data))
     cause = f'turned; the file has EXIF orientation {turn}' if turn > 1 else 'turned'
     return f'{text} ({cause}): annotate the pixels as they are stored, or save the image upright'
 
 
-def orientation(data) -> int:
-    """The orientation (1 to 8) in the metadata of an image file's bytes; 1, upright, where there is none."""
+def orientation(file) -> int:
+    """The orientation (1 to 8) in the metadata of an image, a path or an open file; 1, upright, where there is none."""
     turn = 1
     with suppress(Exception):                 # Pillow raises many kinds of error for damaged metadata
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
+        with Image.open(file, formats=FORMATS) as image:
             turn = image.getexif().get(_ORIENTATION)
     return turn if turn in range(1, 9) else 1
 

@@ -42,12 +42,17 @@ def crop_box(box, shape, size, label='') -> Tuple[float, float, float, float]:
     """
     height, width = shape[:2]
     x, y, w, h = box
-    outside = x >= width or y >= height or x + w <= 0 or y + h <= 0
-    if outside or max(w, h) > 10 * max(width, height):
+    if is_outside(box, width, height) or max(w, h) > 10 * max(width, height):
         where = f'frame {label}: ' if isinstance(label, int) else f'{label}: ' * bool(label)
         raise InputError(f'{where}box {x:g},{y:g},{w:g},{h:g}: expected a part of the image, which has {width} x {height} '
                          'pixels')
     return x + (w - 1) / 2, y + (h - 1) / 2, *fit(w, h, size)
+
+
+def is_outside(box, width, height) -> bool:
+    """Whether a box has nothing in common with an image of this size."""
+    x, y, w, h = box
+    return x >= width or y >= height or x + w <= 0 or y + h <= 0
 
 
 def grown(boxes, factor=PADDING) -> np.ndarray:
