@@ -39,6 +39,18 @@ def free_memory():
         gc.collect()
 
 
+def narrow_networks():
+    """Networks have an eighth of their channels (narrow.py)."""
+    from narrow import narrow
+    with pytest.MonkeyPatch.context() as patch:
+        narrow(patch)
+        yield
+
+
+narrow = pytest.fixture(narrow_networks)                                       # of one test
+narrow_file = pytest.fixture(narrow_networks, scope='module')                  # of all tests of a file
+
+
 @pytest.fixture(scope='session')
 def root():
     """The project's folder."""

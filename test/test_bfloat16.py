@@ -77,7 +77,7 @@ def test_what_is_left_in_float32(tiny_data):
     assert not any(name.startswith(('integral', 'poseloss', 'gaussianloss')) for name in narrow)
 
 
-@pytest.mark.usefixtures('possible')
+@pytest.mark.usefixtures('possible', 'narrow')
 def test_a_run_is_resumed_bit_for_bit(tiny_data, tmp_path):
     for out, epochs in (('whole', 2), ('resumed', 1), ('resumed', 2)):
         run('h1', tiny_data, tmp_path / out, *BFLOAT16, '--cpus', '2', '--set', f'train.epochs={epochs}', '--resume')

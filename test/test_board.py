@@ -86,6 +86,7 @@ def test_losses_are_shown_without_their_weights_and_only_where_there_are_any():
     assert meter.means() == {'heatmap_loss': 1.0}
 
 
+@pytest.mark.usefixtures('narrow')
 def test_an_epoch_says_where_it_stands(tiny_data, tmp_path, capsys):
     run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2')
     first, second = [line for line in capsys.readouterr().out.splitlines() if 'table2/h1 epoch ' in line]

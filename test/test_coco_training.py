@@ -73,6 +73,7 @@ def test_the_score_is_the_ap_of_the_configured_decoding_of_the_network_that_is_s
     assert line['decodings'] == {method: list(values.values()) for method, values in result['decodings'].items()}
 
 
+@pytest.mark.usefixtures('narrow')
 def test_a_resumed_run_equals_an_uninterrupted_one(root, tiny_coco, tmp_path):
     whole, parts = tmp_path / 'whole', tmp_path / 'parts'
     run_training(root, 'h1', tiny_coco, whole, '--set', 'train.epochs=2')
@@ -105,6 +106,7 @@ def test_missing_data_is_said_before_training(root, tiny_coco, tmp_path, damage,
     assert not list((tmp_path / 'out').rglob('last.state'))
 
 
+@pytest.mark.usefixtures('narrow')
 def test_an_unreadable_training_image_is_skipped(root, tiny_coco, tmp_path, capsys):
     data = shutil.copytree(tiny_coco, tmp_path / 'data')
     bad = data / 'train2017' / '000000000103.jpg'

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import narrow
 import numpy as np
 import pytest
 from runs import arguments, assert_same_run, folder, run, training_loader
@@ -22,9 +23,11 @@ from common.weights import checkpoint
 from pose_mpii import train
 from pose_mpii.dataset import load_samples
 
+pytestmark = pytest.mark.usefixtures('narrow_file')
+
 
 @pytest.fixture(scope='module')
-def whole(tiny_data, tmp_path_factory):
+def whole(narrow_file, tiny_data, tmp_path_factory):
     """Folders of H1 runs of two epochs that nothing disturbed: on one device, and on two."""
     folders = {}
     for devices in ('1', '2'):
@@ -52,7 +55,7 @@ def test_a_killed_run_equals_an_uninterrupted_one(root, tiny_data, tmp_path, kil
     options = arguments('i1', tiny_data, killed, *epochs, '--resume')
     chance, done = random.Random(kills), 0
     while done < kills:
-        process = subprocess.Popen([sys.executable, str(root / 'pose_mpii/train.py'), *options],
+        process = subprocess.Popen([sys.executable, narrow.__file__, str(root / 'pose_mpii/train.py'), *options],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         state = folder(killed, 'h1') / 'run.json'             # before that there is nothing to lose
         while not state.exists():
@@ -93,8 +96,7 @@ def test_an_outage_of_the_photographs_costs_nothing(tiny_data, tmp_path, whole, 
 
 
 HALF = '''
-import os, signal, sys
-sys.path[0] = {root!r}
+import os, signal
 import common
 import mxnet as mx
 from pose_mpii import train
@@ -114,11 +116,13 @@ train.main({arguments!r})
 
 
 @pytest.mark.parametrize('call', [1, 2, 3])
-def test_killed_while_a_checkpoint_is_half_written(root, tiny_data, tmp_path, whole, call):
+def test_killed_while_a_checkpoint_is_half_written(tiny_data, tmp_path, whole, call):
     """best.params and last.state of the first epoch, then of the second one: what was there before stays whole."""
     options = arguments('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
-    program = HALF.format(root=str(root), call=call, arguments=options)
-    process = subprocess.run([sys.executable, '-c', program], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    program = tmp_path / 'half.py'
+    program.write_text(HALF.format(call=call, arguments=options))
+    process = subprocess.run([sys.executable, narrow.__file__, program], stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL)
     assert process.returncode == -signal.SIGKILL
     assert (folder(tmp_path, 'h1') / 'last.state').exists() == (call > 2)
     train.main(options)
@@ -201,7 +205,7 @@ def test_a_run_goes_on_in_smaller_batches_on_other_devices(tiny_data, tmp_path, 
 @pytest.mark.parametrize('number', [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_a_terminated_program_says_so(root, tiny_data, tmp_path, number):
     options = arguments('h1', tiny_data, tmp_path, '--set', 'train.epochs=1000')
-    process = subprocess.Popen([sys.executable, str(root / 'pose_mpii/train.py'), *options], text=True,
+    process = subprocess.Popen([sys.executable, narrow.__file__, str(root / 'pose_mpii/train.py'), *options], text=True,
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     while not (folder(tmp_path, 'h1') / 'last.state').exists():
         assert process.poll() is None

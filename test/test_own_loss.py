@@ -32,6 +32,7 @@ def experiment(root, tmp_path):
     return path
 
 
+@pytest.mark.usefixtures('narrow')
 def test_it_trains_and_has_its_row(experiment, tiny_data, tmp_path):
     small = [*SMALL, 'train.batch_size=4', 'train.epochs=3', 'train.drops=[2]']
     sets = [option for value in small for option in ('--set', value)]

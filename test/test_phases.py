@@ -18,6 +18,8 @@ from common.weights import checkpoint
 from pose_mpii import test
 from pose_mpii import train
 
+pytestmark = pytest.mark.usefixtures('narrow_file')
+
 
 def test_i1_trains_its_h1_first_and_leaves_what_a_user_looks_for(tiny_data, tmp_path, capsys):
     run('i1', tiny_data, tmp_path, '--set', 'train.epochs=1')

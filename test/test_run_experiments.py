@@ -7,6 +7,8 @@ from common import results
 from common.errors import InputError
 from scripts import run_experiments
 
+pytestmark = pytest.mark.usefixtures('narrow_file')
+
 
 @pytest.fixture
 def yamls(root, tmp_path):

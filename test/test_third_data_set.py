@@ -14,6 +14,7 @@ from common.dataset import Dataset, People
 from common.programs import decodings, demo, test, train
 from pose_mpii.layout import read_split
 
+pytestmark = pytest.mark.usefixtures('narrow_file')
 ORDER = (0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 8, 9)                       # LSP's joints among MPII's
 JOINTS = ['right ankle', 'right knee', 'right hip', 'left hip', 'left knee', 'left ankle', 'right wrist', 'right elbow',
           'right shoulder', 'left shoulder', 'left elbow', 'left wrist', 'neck', 'head']
@@ -79,7 +80,7 @@ def experiments(root, data):
 
 
 @pytest.fixture(scope='module')
-def trained(data, experiments, tmp_path_factory):
+def trained(narrow_file, data, experiments, tmp_path_factory):
     """Folders of H1 and I1."""
     out = tmp_path_factory.mktemp('out')
     train.main(LSP, ['--cfg', str(experiments / 'i1.yaml'), '--data', str(data), '--out', str(out)])

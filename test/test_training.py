@@ -26,6 +26,7 @@ def graph_and_trainer(cfg, contexts, rate, params=None, kvstore='device'):
     return net, graph, trainer
 
 
+@pytest.mark.usefixtures('narrow')
 @pytest.mark.parametrize('method', METHODS)
 def test_one_and_four_devices_agree(tiny_data, tmp_path, method):
     """Loss and gradient of one batch of 7 over 4 devices (2, 2, 2, 1) equal those on one; BN frozen."""
@@ -46,6 +47,7 @@ def test_one_and_four_devices_agree(tiny_data, tmp_path, method):
         np.testing.assert_allclose(gradients[1][name], one, rtol=1e-4, atol=1e-4 * np.abs(one).max() + 1e-6 * largest)
 
 
+@pytest.mark.usefixtures('narrow')
 def test_devices_without_a_sample_leave_the_running_statistics(tiny_data):
     """A batch of one image on four devices: the statistics of the one that has it, on all."""
     cfg = config.load(experiment_file('h1'), [*SMALL, 'train.batch_size=1'])
@@ -63,6 +65,7 @@ def test_devices_without_a_sample_leave_the_running_statistics(tiny_data):
         np.testing.assert_allclose(found[1][name], one, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.usefixtures('narrow')
 @pytest.mark.parametrize('kvstore', ['device', 'local'])
 def test_devices_hold_the_same_parameters_after_training(tiny_data, kvstore):
     cfg = config.load(experiment_file('h1'), [*SMALL, 'train.batch_size=6'])
@@ -80,6 +83,7 @@ def test_devices_hold_the_same_parameters_after_training(tiny_data, kvstore):
         assert not np.array_equal(first, before[name])
 
 
+@pytest.mark.usefixtures('narrow')
 def test_kvstores_agree(tiny_data, tmp_path):
     cfg = config.load(experiment_file('i1'), [*SMALL, 'train.batch_size=6'])
     contexts = runtime.contexts(cpus=2)
@@ -119,6 +123,7 @@ def test_statistics_are_averaged_over_workers():
         np.testing.assert_array_equal(parameter.data().asnumpy(), (number + 3) / 2)
 
 
+@pytest.mark.usefixtures('narrow')
 def test_a_batch_smaller_than_the_devices(tiny_data):
     """Two samples on three devices give the gradient of two samples on one."""
     cfg = config.load(experiment_file('i1'), [*SMALL, 'train.batch_size=2', 'train.freeze_bn=true'])
@@ -181,7 +186,7 @@ def test_the_loss_falls_at_each_of_four_stages_over_200_steps_on_photographs(roo
 
 
 @pytest.mark.parametrize('method', METHODS)
-def test_the_loss_falls_when_one_batch_is_learnt_by_heart(root, tiny_data, method):
-    values = losses(tiny_data, method, 16, lambda loader: repeat(next(loader.batches(1)), 12))
+def test_the_loss_falls_when_one_batch_is_learnt_by_heart(tiny_data, method):
+    values = losses(tiny_data, method, 6, lambda loader: repeat(next(loader.batches(1)), 12))
     assert np.isfinite(values).all()
-    assert np.mean(values[-3:]) < 0.9 * np.mean(values[:3])
+    assert np.mean(values[-3:]) < 0.7 * np.mean(values[:3])

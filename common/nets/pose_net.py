@@ -14,11 +14,13 @@ from common.nets.integral import Integral
 from common.nets.regression import RegressionNet
 from common.nets.trained import moved
 
+CHANNELS = 256                                # of a deconvolution (section 3)
+
 
 class HeatmapHead(gluon.HybridBlock):
     """N_H (section 3): features (B, C, h, w) -> heat maps (B, K, h * 2^n, w * 2^n).
 
-    n deconvolutions (256 channels, 4x4, stride 2), each with batch normalisation and ReLU, then a 1x1 convolution.
+    n deconvolutions (`CHANNELS`, 4x4, stride 2), each with batch normalisation and ReLU, then a 1x1 convolution.
     """
 
     def __init__(self, joints, deconvolutions, freeze_bn=False, **kwargs):
@@ -26,7 +28,7 @@ class HeatmapHead(gluon.HybridBlock):
         with self.name_scope():
             self.deconvolutions = nn.HybridSequential(prefix='')
             for _ in range(deconvolutions):
-                self.deconvolutions.add(nn.Conv2DTranspose(256, 4, 2, 1, use_bias=False),
+                self.deconvolutions.add(nn.Conv2DTranspose(CHANNELS, 4, 2, 1, use_bias=False),
                                         nn.BatchNorm(use_global_stats=freeze_bn), nn.Activation('relu'))
             self.final = nn.Conv2D(joints, 1, weight_initializer=init.Normal(0.001), prefix='final_')
 
