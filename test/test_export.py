@@ -93,7 +93,6 @@ def assert_same_answer(found, expected):
 
 # --- the same results ----------------------------------------------------------------------------------------------
 
-@pytest.mark.usefixtures('narrow')
 @pytest.mark.parametrize('kind', NETWORKS)
 def test_onnx_answers_as_the_programs_do(root, tiny_data, tmp_path, kind):
     cfg = experiment(root, NETWORKS[kind][0], *NETWORKS[kind][1])
