@@ -55,10 +55,15 @@ def from_names(tree) -> Skeleton:
     pairs = {key: tuple(tuple(index[name] for name in pair) for pair in tree.get(key, ())) for key in PAIRS}
     optional = tuple(index[name] for name in tree.get('optional', ()))
     unit = tree.get('normalised_by') or (HEAD_SIZE if {*HEAD_SIZE} <= {*index} else None)
-    sides = tree.get('sides') or ''.join(
-        name[0].upper() if name.startswith(('right ', 'left ')) else 'M' for name in tree['joints'])
+    sides = tree.get('sides') or ''.join(map(_side, tree['joints']))
     return Skeleton(tuple(tree['joints']), optional=optional, sides=sides,
                     normalised_by=unit and tuple(index[name] for name in unit), **pairs)
+
+
+def _side(name):
+    """R or L where a word of a joint's name is right or left, or r or l; else M."""
+    said = {word.lower() for word in words(name)}
+    return 'R' if said & {'right', 'r'} else 'L' if said & {'left', 'l'} else 'M'
 
 
 def words(name) -> list:

@@ -127,10 +127,8 @@ def write_skeleton(path, source):
     places = {word: place for place, word in enumerate(words)}
     pairs = [(places[mirrored], place) for place, word in enumerate(words)
              for mirrored in [tuple(_right(part) for part in word)] if mirrored != word and mirrored in places]
-    right, left = zip(*pairs) if pairs else ((), ())
     tree = {'joints': joints, 'flip_pairs': [[joints[a], joints[b]] for a, b in pairs],
-            'limbs': [[joints[a], joints[b]] for a, b in content.limbs],
-            'sides': ''.join('R' if place in right else 'L' if place in left else 'M' for place in range(len(joints)))}
+            'limbs': [[joints[a], joints[b]] for a, b in content.limbs]}
     head, neck = (next((joints[places[word]] for word in known if word in places), None) for known in (HEADS, NECKS))
     if head and neck:
         tree['normalised_by'] = [head, neck]

@@ -156,6 +156,12 @@ def write_json(path, value):
     path.write_text(json.dumps(value))
 
 
+def pytest_collection_finish():
+    """What was imported and collected stays to the end: the garbage collector need not look at it after every test."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_addoption(parser):
     parser.addoption('--all', action='store_true', help='run the long tests too')
 

@@ -100,7 +100,9 @@ def test_a_bad_file_of_boxes(shown, photograph, tmp_path, content, told):
 def test_a_box_that_no_photograph_has_is_said(shown, photograph, tmp_path, capsys):
     (tmp_path / 'boxes.json').write_text('[{"image_id": 1, "bbox": [0, 0, 9, 9]}]')
     assert shown(photograph, '--boxes', tmp_path / 'boxes.json', '--out', tmp_path / 'x.png') == []
-    assert f'warning: {photograph.name}: nobody is found' in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f'warning: {photograph.name}: nobody is found' in told
+    assert f'boxes.json: its boxes are of 1; none is of {photograph.name} (file_name' in told
     assert (cv2.imread(str(tmp_path / 'x.png')) == cv2.imread(str(photograph))).all()
 
 

@@ -18,6 +18,8 @@ def test_pairs_are_of_indices_and_sides_of_names():
     assert MPII.normalised_by == (9, 8) and COCO.normalised_by is None
     named = skeleton.from_names(skeleton.check({**TREE, 'sides': 'MMR', 'normalised_by': ['nose', 'left eye']}))
     assert (named.normalised_by, named.sides) == ((2, 0), 'MMR')
+    names = ['AnkleLeft', 'R_Wrist', 'l.hip', 'LKnee', 'Nose', 'upper neck', 'rump']
+    assert skeleton.from_names({'joints': names, 'flip_pairs': [], 'limbs': []}).sides == 'LRLLMMM'
     assert skeleton.from_names(TREE).optional == skeleton.from_names(TREE).detours == ()
 
 

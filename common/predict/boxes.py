@@ -136,10 +136,16 @@ def read(path) -> dict:
             for image, people in found.items()}
 
 
-def of_image(found, label) -> Boxes:
-    """What `read` found for an image: of its name, of the number that the name ends in, or of a frame's number."""
+def calls(label) -> tuple:
+    """How `read` may call an image: by its name or the number that the name ends in, or a frame by its number."""
     digits = None if isinstance(label, int) else re.search(r'\d+$', Path(label).stem)
-    return found.get(label) or found.get(int(digits[0]) if digits else None) or Boxes(np.zeros((0, 4)), np.zeros(0))
+    return (label, int(digits[0])) if digits else (label,)
+
+
+def of_image(found, label) -> Boxes:
+    """What `read` found for an image of a name, or for a frame of a number."""
+    nobody = Boxes(np.zeros((0, 4)), np.zeros(0))
+    return next((found[call] for call in calls(label) if call in found), nobody)
 
 
 # --- from frame to frame -------------------------------------------------------------------------------------------

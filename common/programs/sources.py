@@ -85,7 +85,7 @@ def read_photographs(source, find, size) -> Iterator[tuple]:
         raise InputError(f'{source.name}: none of its {len(source.paths)} photographs can be used')
 
 
-def finder(args, contexts) -> Callable:
+def finder(args, source, contexts) -> Callable:
     """A function of an image's name and the RGB image: `boxes.Boxes`, or None where one person fills it."""
     if not args.detect and (args.detector or args.detector_params):
         raise InputError('--detector and --detector-params: are of --detect')
@@ -93,6 +93,16 @@ def finder(args, contexts) -> Callable:
         return people.finder(args.detector, args.detector_params, contexts, '--detector-params FILE')
     if args.boxes:
         read = boxes.read(args.boxes)
+        names = [path.name for path in source.paths]
+        if source.kind not in MOVING and not any(call in read for name in names for call in boxes.calls(name)):
+            print(f'warning: {args.boxes}: its boxes are of {_some(read)}; none is of {_some(names)} (file_name is a '
+                  "photograph's name, image_id the number that it ends in)", file=sys.stderr)
         return lambda name, image: boxes.of_image(read, name)
     found = boxes.Boxes(np.array([boxes.parse(box) for box in args.box])) if args.box else None
     return lambda name, image: found
+
+
+def _some(names):
+    """The first names of many, for a message."""
+    names = list(map(str, names))
+    return ', '.join(names[:3]) + ', ...' * (len(names) > 3) or 'no image'
