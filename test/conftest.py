@@ -127,6 +127,21 @@ def tiny_coco(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def written(tmp_path):
+    """A function that writes results and returns the tables made from them."""
+    from common import files
+    from scripts import paper_tables
+
+    def write(*found):
+        for number, one in enumerate(found):
+            files.make_folder(tmp_path / 'in' / str(number))
+            files.write_json(tmp_path / 'in' / str(number) / 'test.json', one)
+        paper_tables.main(['--results', str(tmp_path / 'in'), '--out', str(tmp_path / 'out')])
+        return (tmp_path / 'out' / 'tables.md').read_text()
+    return write
+
+
 COCO_PERSON = {'id': 1, 'name': 'person', 'keypoints': [name.replace(' ', '_') for name in coco_skeleton.JOINTS]}
 
 

@@ -1,45 +1,14 @@
 """The paper's figures and how ours come to stand beside them."""
-import json
 import shutil
 
 import numpy as np
 import pytest
+from tabled import coco_result, result, row
 
-from common import config, files, provenance, results
-from common.errors import InputError
+from common import files, results
 from pose_coco import paper as coco_paper
 from pose_mpii import paper
-from pose_mpii.pckh import pckh
 from scripts import paper_tables
-
-CPU = 'experiments/cpu/mpii'
-
-
-def result(root, cell, error, seed=0, data='photographs', split='valid'):
-    """A test's JSON for ten people whose predictions are all `error` heads off."""
-    joints, visible = np.zeros((10, 16, 2)), np.ones((10, 16))
-    boxes = np.tile([[0.0, 0], [100, 0]], (10, 1, 1))
-    scores = pckh(joints + [60 * error, 0], joints, visible, boxes)
-    cfg = config.load(root / CPU / f'{cell}.yaml', [f'train.seed={seed}'])
-    return {**scores, 'decodings': {'local': scores}, **provenance.of_test(cfg, f'data/{data}', split)}
-
-
-@pytest.fixture
-def written(root, tmp_path):
-    """A function that writes results and returns the tables made from them."""
-    def write(*found):
-        for number, one in enumerate(found):
-            files.make_folder(tmp_path / 'in' / str(number))
-            files.write_json(tmp_path / 'in' / str(number) / 'test.json', one)
-        paper_tables.main(['--results', str(tmp_path / 'in'), '--out', str(tmp_path / 'out')])
-        return (tmp_path / 'out' / 'tables.md').read_text()
-    return write
-
-
-def row(text, name, section='cpu/mpii'):
-    """The cells of the first row of this name in a section."""
-    lines = text.partition(f'## experiments/{section}')[2].splitlines()
-    return next([cell.strip() for cell in line.split('|')[2:-1]] for line in lines if line.startswith(f'| {name} |'))
 
 
 def test_the_papers_figures_satisfy_what_its_text_says():
@@ -80,58 +49,6 @@ def test_every_row_of_ours_in_table_8_is_an_experiment_and_the_other_way_round(r
              for path in (root / 'experiments/coco').glob('table*/*.yaml')}
     assert {name for name in found if not name.endswith(BESIDE)} == {
         name for name in coco_paper.TABLE8 if results.entry(name)}
-
-
-def coco_result(root, ap, split='val2017', boxes='annotated boxes', seed=0, method='i1'):
-    """A test's JSON with one score in every column, 1 more by the local integral."""
-    cfg = config.load(root / f'experiments/cpu/coco/table8/{method}.yaml', [f'train.seed={seed}'])
-    scores = {'AP': ap, 'AP50': ap, 'AP75': ap, 'APM': None, 'APL': ap}
-    local = {column: value if value is None else value + 1 for column, value in scores.items()}
-    return {**scores, 'decodings': {'integral': scores, 'local': local}, 'boxes': boxes,
-            **provenance.of_test(cfg, 'data/photographs', split)}
-
-
-def test_table_8_has_the_papers_rows_and_ours(root, written):
-    text = written(coco_result(root, 50.0), coco_result(root, 52.0, seed=1))
-    section = 'cpu/coco on photographs'
-    assert row(text, 'I1, paper', section) == ['ResNet-101 (256 x 256)', 'test-dev', '67.8', '88.2', '74.8', '63.9',
-                                               '74.0']
-    ours = ['51.0 ± 1.4'] * 3 + ['-', '51.0 ± 1.4']
-    assert row(text, 'I1, ours', section) == ['ResNet-18 (128 x 128)', 'val2017, annotated boxes', *ours]
-    assert row(text, 'I1, ours, local integral', section)[2] == '52.0 ± 1.4'
-    assert row(text, 'H1, ours', section) == ['ResNet-18 (128 x 128)', '', *['not run'] * 5]
-    assert row(text, 'He et al. (Mask R-CNN), 2017', section)[2] == '63.1'
-    assert '### Table 8: COCO\n\nNot run.\n' in text.partition('## experiments/coco\n')[2]
-
-
-def test_results_with_other_boxes_are_another_row(root, written):
-    text = written(coco_result(root, 50.0), coco_result(root, 40.0, boxes='detections.json'))
-    rows = [line for line in text.splitlines() if line.startswith('| I1, ours |')]
-    assert [line.split('|')[3:5] for line in rows[-2:]] == [[' val2017, annotated boxes ', ' 50.0 '],
-                                                          [' val2017, detections.json ', ' 40.0 ']]
-
-
-def test_table_8_says_which_network_was_tested(root, written):
-    one = coco_result(root, 50.0)
-    one['config']['input']['size'] = [192, 256]
-    assert row(written(one), 'I1, ours', 'cpu/coco on photographs')[0] == 'ResNet-18 (192 x 256)'
-
-
-@pytest.mark.parametrize('change', [
-    {'AP': 40.0}, {'decodings': {}}, {'decodings': {'integral': dict.fromkeys(('AP', 'AP50', 'AP75', 'APM', 'APL'))}}])
-def test_scores_that_are_not_of_a_results_decodings_stand_without_the_local_integral(root, written, change):
-    """As COCO's server's answer in a copy of a test's JSON."""
-    text = written({**coco_result(root, 50.0, split='test-dev2017'), **change})
-    assert row(text, 'I1, ours', 'cpu/coco on photographs')[2] == f'{change.get("AP", 50):.1f}'
-    assert '| I1, ours, local integral |' not in text
-
-
-def test_a_regression_has_no_row_by_the_local_integral(root, written):
-    one = coco_result(root, 50.0)
-    one['config']['test']['decode'] = 'regression'
-    text = written({**one, 'decodings': {'regression': one['decodings']['integral']}})
-    assert row(text, 'I1, ours', 'cpu/coco on photographs')[2] == '50.0'
-    assert '| I1, ours, local integral |' not in text
 
 
 def test_each_data_set_has_its_own_tables(root, written):
@@ -290,67 +207,3 @@ def test_the_scores_of_the_readme_are_those_of_the_tables(root):
              for cell in line.split('|') if cell.count(' / ') == 2}
     tables = (root / 'results/tables.md').read_text().splitlines()
     assert cells <= {cell.strip() for line in tables for cell in line.split('|')}
-
-
-@pytest.mark.parametrize('name, key', [('result', 'last'), ('decodings', 'local')])
-def test_what_lies_beside_a_result_and_is_not_ours_is_named(root, written, tmp_path, name, key):
-    files.make_folder(tmp_path / 'in/0')
-    files.write_json(tmp_path / f'in/0/{name}.json', {'other': 1})
-    with pytest.raises(InputError, match=f'{name}.json: a result has no "{key}"'):
-        written(result(root, 'table2/h1', 0.2))
-
-
-def test_files_that_are_not_results_are_named(tmp_path):
-    (tmp_path / 'test.json').write_text(json.dumps({'PCKh@0.5': 3}))
-    with pytest.raises(InputError, match=r'test.json: a result has no "experiment"'):
-        results.collect([tmp_path])
-    with pytest.raises(InputError, match='no such folder'):
-        results.collect([tmp_path / 'none'])
-
-
-@pytest.mark.parametrize('change', [
-    {'seed': None}, {'config': []}, {'config': {'train': {}}}, {'config': {'data': 1, 'train': {}}}, {'commit': 1},
-    {'config': {'data': {}, 'train': {}}}, {'experiment': 5}, {'data': [1]}, {'split': ['a']}])
-def test_a_result_that_says_nothing_of_its_training_is_named(root, tmp_path, change):
-    (tmp_path / 'test.json').write_text(json.dumps({**result(root, 'table2/h1', 0.2), **change}))
-    with pytest.raises(InputError, match=f'test.json: a result has a bad "{next(iter(change))}": it should be '):
-        results.collect([tmp_path])
-
-
-@pytest.mark.parametrize('section, key, value', [('input', 'size', 256), ('input', 'size', ['a', 'b']),
-                                                 ('network', 'beta', '15'), ('test', 'decode', None)])
-def test_a_configuration_that_no_training_wrote_is_named(root, tmp_path, section, key, value):
-    one = result(root, 'table2/h1', 0.2)
-    one['config'][section][key] = value
-    (tmp_path / 'test.json').write_text(json.dumps(one))
-    with pytest.raises(InputError, match='test.json: a result has a bad "config": it should be '):
-        results.collect([tmp_path])
-
-
-@pytest.mark.parametrize('split, key, value', [
-    ('test', 'joints', [98.1, 96.0]), ('test', 'joints', None), ('test', 'joints', {'Shoulder': 96.0}),
-    ('test', 'joints', {'Head': '98.1'}), ('test', 'PCKh@0.5', '90.0'), ('test', 'PCKh@0.5', None),
-    ('valid', 'decodings', []), ('valid', 'decodings', {'local': {'AUC': 5}}), ('valid', 'curve', None),
-    ('valid', 'curve', [1.0])])
-def test_a_figure_entered_by_hand_in_another_form_is_named(root, written, split, key, value):
-    with pytest.raises(InputError, match=f'test.json: a result has a bad "{key}": it should be '):
-        written({**result(root, 'table2/h1', 0.2), 'split': split, key: value})
-
-
-@pytest.mark.parametrize('key, value', [('AP', '67.8'), ('boxes', ['x']), ('decodings', {'local': {'AP': 5}})])
-def test_a_figure_of_coco_in_another_form_is_named(root, written, key, value):
-    with pytest.raises(InputError, match=f'test.json: a result has a bad "{key}": it should be '):
-        written({**coco_result(root, 50.0), key: value})
-
-
-@pytest.mark.parametrize('split, lost, message', [
-    ('valid', 'decodings', 'has no "decodings"'), ('valid', 'curve', 'has no "curve"'),
-    ('test', 'joints', 'has no "joints"'), ('test', 'curve', None), ('test', 'decodings', None)])
-def test_a_result_lacks_no_more_than_the_server_says(root, written, split, lost, message):
-    one = {**result(root, 'table2/h1', 0.2), 'split': split}
-    del one[lost]
-    if message:
-        with pytest.raises(InputError, match=f'test.json: a result {message}'):
-            written(one)
-    else:
-        assert 'Table 2' in written(one)
