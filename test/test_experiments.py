@@ -54,6 +54,15 @@ def test_it_loads_and_what_it_starts_from_is_there(path):
         assert first.loss.joint == 'none' or {'study', 'resnet18'} & set(path.parts), 'a table starts from heat maps'
 
 
+@pytest.mark.parametrize('path', [path for path in WHOLE if path.relative_to(EXPERIMENTS).parts[0] in ('mpii', 'coco')],
+                         ids=name_of)
+def test_beta_is_that_of_the_rule(path):
+    """common/README.md: by the cells, and 1 where there is no softmax to sharpen."""
+    cfg = config.load(path)
+    cells = cfg.input.size[0] * 2 ** cfg.network.deconvolutions / 32
+    assert cfg.network.beta in (1, 7.5 * np.log2(cells))
+
+
 def kind(path):
     """What of an experiment decides which code its step runs."""
     cfg = config.load(path)
@@ -65,10 +74,11 @@ def marked(paths):
     """Of each kind one comes in every run, of the large networks those of Table 2; the others with --all."""
     chosen = []
     for path in paths:
-        network = kind(path)[1]
+        found = kind(path)
+        network = found[1]
         small = network['backbone'] == 'resnet18' or path.parent == EXPERIMENTS / 'mpii/table2'
-        if small and network['stages'] < 3 and kind(path) not in chosen:
-            chosen.append(kind(path))
+        if small and network['stages'] < 3 and found not in chosen:
+            chosen.append(found)
             yield path
         else:
             yield pytest.param(path, marks=pytest.mark.long)

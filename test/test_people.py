@@ -102,7 +102,7 @@ def test_a_box_that_no_photograph_has_is_said(shown, photograph, tmp_path, capsy
     assert shown(photograph, '--boxes', tmp_path / 'boxes.json', '--out', tmp_path / 'x.png') == []
     told = capsys.readouterr().err
     assert f'warning: {photograph.name}: nobody is found' in told
-    assert f'boxes.json: its boxes are of 1; none is of {photograph.name} (file_name' in told
+    assert f'boxes.json: has boxes of 1, but none of {photograph.name} (file_name' in told
     assert (cv2.imread(str(tmp_path / 'x.png')) == cv2.imread(str(photograph))).all()
 
 

@@ -96,6 +96,14 @@ def test_a_stream_is_written_to_a_video(shown, tmp_path, capsys):
     assert ' a second' in capsys.readouterr().out
 
 
+def test_a_camera_with_a_detectors_file(shown, tmp_path):
+    """Its boxes are of frames' numbers."""
+    (tmp_path / 'boxes.json').write_text('[{"image_id": 1, "bbox": [8, 8, 40, 40]}]')
+    shown('--camera', write(tmp_path / 'stream.avi'), '--boxes', tmp_path / 'boxes.json', '--out', tmp_path / 'out.mp4',
+          '--json', tmp_path / 'x.json')
+    assert [person['image'] for person in json.loads((tmp_path / 'x.json').read_text())] == [1]
+
+
 def test_a_number_that_no_camera_has(shown, tmp_path):
     with pytest.raises(InputError, match='--camera 99999999999: no camera or stream'):
         shown('--camera', '99999999999', '--out', tmp_path / 'out.mp4')

@@ -136,8 +136,8 @@ def read(path) -> dict:
             for image, people in found.items()}
 
 
-def calls(label) -> tuple:
-    """How `read` may call an image: by its name or the number that the name ends in, or a frame by its number."""
+def names_of(label) -> tuple:
+    """What `read` may call an image: its name, or the number at its end, before the suffix; a frame its number."""
     digits = None if isinstance(label, int) else re.search(r'\d+$', Path(label).stem)
     return (label, int(digits[0])) if digits else (label,)
 
@@ -145,7 +145,7 @@ def calls(label) -> tuple:
 def of_image(found, label) -> Boxes:
     """What `read` found for an image of a name, or for a frame of a number."""
     nobody = Boxes(np.zeros((0, 4)), np.zeros(0))
-    return next((found[call] for call in calls(label) if call in found), nobody)
+    return next((found[name] for name in names_of(label) if name in found), nobody)
 
 
 # --- from frame to frame -------------------------------------------------------------------------------------------

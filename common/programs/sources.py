@@ -93,16 +93,21 @@ def finder(args, source, contexts) -> Callable:
         return people.finder(args.detector, args.detector_params, contexts, '--detector-params FILE')
     if args.boxes:
         read = boxes.read(args.boxes)
-        names = [path.name for path in source.paths]
-        if source.kind not in MOVING and not any(call in read for name in names for call in boxes.calls(name)):
-            print(f'warning: {args.boxes}: its boxes are of {_some(read)}; none is of {_some(names)} (file_name is a '
-                  "photograph's name, image_id the number that it ends in)", file=sys.stderr)
+        if source.kind not in MOVING:
+            _warn_of_others(args.boxes, read, [path.name for path in source.paths])
         return lambda name, image: boxes.of_image(read, name)
     found = boxes.Boxes(np.array([boxes.parse(box) for box in args.box])) if args.box else None
     return lambda name, image: found
 
 
+def _warn_of_others(path, found, photographs):
+    """Say it where the file's boxes, as `boxes.read` found them, are of none of the photographs."""
+    if not any(name in found for photograph in photographs for name in boxes.names_of(photograph)):
+        print(f'warning: {path}: has boxes of {_some(found)}, but none of {_some(photographs)} (file_name is the name of '
+              'a photograph, image_id the number at its end, before the suffix)', file=sys.stderr)
+
+
 def _some(names):
     """The first names of many, for a message."""
     names = list(map(str, names))
-    return ', '.join(names[:3]) + ', ...' * (len(names) > 3) or 'no image'
+    return ', '.join(names[:3]) + ', ...' * (len(names) > 3) or 'nothing'
