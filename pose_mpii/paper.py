@@ -85,6 +85,6 @@ TABLE7 = {
 }
 
 NAMES = {'h1': 'H1', 'h2': 'H2', 'h3': 'H3', 'r1': 'R1', 'i1': 'I1', 'i2': 'I2', 'i3': 'I3', 'istar': 'I\\*',
-         'ms_h1': 'MS-H1', 'ms_i1': 'MS-I1', 'h1_more': 'H1, trained on', 'i1_joint': 'I1, joint loss alone',
+         'ms_h1': 'MS-H1', 'ms_i1': 'MS-I1', 'h1_more': 'H1, continued', 'i1_joint': 'I1, joint loss alone',
          'i2_joint': 'I2, joint loss alone', 'i3_joint': 'I3, joint loss alone', 'i1_debiased': 'I1, debiased',
          'i1_local': 'I1, local'}
