@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from common import config, grid, heatmaps
-from common.data.crop import crop_matrix, invert
+from common.data.crop import crop_matrix, cut, invert
 from common.data.images import read_crop
 from common.errors import InputError
 from common.nets import pose_net
@@ -24,21 +24,22 @@ def test_the_whole_image_is_in_the_crop_and_keeps_its_proportions():
     assert boxes.crop_box((10, 20, 40, 80), (100, 300, 3), (64, 64)) == (29.5, 59.5, 80, 80)
 
 
-@pytest.mark.parametrize('side, tolerance', [(90, 0), (150, 6), (300, 6)])
-def test_a_cut_is_the_crop_of_training(tiny_data, tmp_path, side, tolerance):
-    path = tmp_path / 'x.jpg'                 # of a size that 2 and 4 do not divide
+@pytest.mark.parametrize('suffix, side, tolerance', [('.jpg', 90, 0), ('.jpg', 150, 6), ('.jpg', 300, 6),
+                                                     ('.png', 90, 0), ('.png', 300, 0)])
+def test_a_cut_is_the_crop_of_training(tiny_data, tmp_path, suffix, side, tolerance):
+    path = tmp_path / f'x{suffix}'            # of a size that 2 and 4 do not divide
     picture = cv2.resize(cv2.imread(str(tiny_data / 'images' / 'valid_000002.jpg')), (301, 303))
     cv2.imwrite(str(path), picture, (cv2.IMWRITE_JPEG_QUALITY, 100))
     box = (150.3, 161.1, side, side)
     expected = read_crop(path, invert(crop_matrix(box, (64, 64))), (64, 64))
     image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-    np.testing.assert_allclose(poses.cut(image, box, (64, 64)).astype(int), expected, atol=tolerance)
+    np.testing.assert_allclose(cut(image, box, (64, 64)).astype(int), expected, atol=tolerance)
 
 
 def test_a_cut_of_a_large_box_skips_no_pixel():
     stripes = np.zeros((640, 640, 3), np.uint8)
     stripes[:, ::8] = 200                     # most lie between the crop's pixel centres
-    np.testing.assert_allclose(poses.cut(stripes, (319.5, 319.5, 640, 640), (64, 64)), 25, atol=1)
+    np.testing.assert_allclose(cut(stripes, (319.5, 319.5, 640, 640), (64, 64)), 25, atol=1)
 
 
 # --- poses ---------------------------------------------------------------------------------------------------------

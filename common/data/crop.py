@@ -11,7 +11,7 @@ from typing import NamedTuple, Optional, Tuple
 import cv2
 import numpy as np
 
-from common.data.images import read_crop
+from common.data import images
 
 
 class Sample(NamedTuple):
@@ -81,7 +81,7 @@ def crop_sample(sample, size, matrix, flip_pairs=(), out=None) -> Tuple[np.ndarr
     mirrors, the joints of each of `flip_pairs` change places: the mirrored left wrist is a right wrist.
     InputError if the image cannot be read, AnnotationError if it is not of the sample's size.
     """
-    image = read_crop(sample.image, invert(matrix), size, out, sample.size)
+    image = images.read_crop(sample.image, invert(matrix), size, out, sample.size)
     joints = transform_points(matrix, sample.joints).astype(np.float32)
     inside = ((joints >= -0.5) & (joints < np.subtract(size, 0.5))).all(axis=1)
     visible = sample.visible * inside
@@ -89,6 +89,13 @@ def crop_sample(sample, size, matrix, flip_pairs=(), out=None) -> Tuple[np.ndarr
         order = mirrored_order(flip_pairs, len(joints))
         joints, visible = joints[order], visible[order]
     return image, joints, visible
+
+
+def cut(image, box, size) -> np.ndarray:
+    """The crop of a box (cx, cy, w, h) at `size` (width, height) of an image (H, W, 3), as `images.read_crop` cuts it."""
+    to_source = invert(crop_matrix(box, size))
+    factor = images.reduction(images.steps(to_source))
+    return images.warp(images.reduced(image, factor), factor, to_source, size)
 
 
 def mirrored_order(flip_pairs, count) -> list:

@@ -1,8 +1,9 @@
 """Reading what a crop needs of an image file, and no more.
 
-A JPEG decodes directly at 1/2, 1/4 or 1/8 of its size, for far less work. Reduced pixel j covers the source pixels
-[r*j, r*j + r), so its centre lies at r*j + (r - 1)/2; the warp accounts for that, and a crop has its content at the
-same place whatever the reduction.
+Interpolation between single pixels of an image that is much finer than the crop would skip most of them, so the image is
+reduced before. A JPEG decodes directly at 1/2, 1/4 or 1/8 of its size, for far less work; other formats are averaged.
+Reduced pixel j covers the source pixels [r*j, r*j + r), so its centre lies at r*j + (r - 1)/2; the warp accounts for
+that, and a crop has its content at the same place whatever the reduction.
 """
 from contextlib import suppress
 from io import BytesIO
@@ -36,8 +37,7 @@ def read_image(path, step=1.0, upright=False, announced=None) -> Tuple[np.ndarra
     """Decode an image for use at `step` source pixels per output pixel, `upright` as its metadata say.
 
     Returns (image, reduction): BGR uint8 of (ceil(height/reduction), ceil(width/reduction), 3), where `reduction` is
-    the largest of 1, 2, 4, 8 that `step` allows without enlarging anything (1 for every format but JPEG). Grey images
-    and images with an alpha channel come out in three channels.
+    `reduction(step)`. Grey images and images with an alpha channel come out in three channels.
     announced: the (width, height) that an annotation says the file has.
     InputError for a file that is missing, empty, no image, larger than 67 million pixels, a JPEG whose end is missing
     (more of it than the end's marker) or that has more than about 100 scans, or one whose metadata turn it and which is
@@ -47,7 +47,7 @@ def read_image(path, step=1.0, upright=False, announced=None) -> Tuple[np.ndarra
     if not data:
         raise InputError(f'{path}: this file is empty')
     is_jpeg = data.startswith(jpeg.START)
-    reduction = max(r for r in _FLAGS if r <= max(step, 1)) if is_jpeg else 1
+    factor = reduction(step)
     width, height, turned = image_head(data)
     if turned:
         raise InputError(f'{path}: has an orientation tag, which only JPEG and PNG may have; save it upright')
@@ -62,10 +62,29 @@ def read_image(path, step=1.0, upright=False, announced=None) -> Tuple[np.ndarra
     if width:
         with suppress(cv2.error):
             stored = 0 if upright else cv2.IMREAD_IGNORE_ORIENTATION
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[reduction] | stored)
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[factor if is_jpeg else 1] | stored)
     if image is None:
         raise InputError(f'{path}: not an image that can be decoded')
-    return image, reduction
+    return image if is_jpeg else reduced(image, factor), factor
+
+
+def reduction(step) -> int:
+    """The largest of 1, 2, 4, 8 by which an image that has `step` pixels for each of a crop's can be reduced."""
+    return max(r for r in _FLAGS if r <= max(step, 1))
+
+
+def reduced(image, factor) -> np.ndarray:
+    """The means of `factor` x `factor` pixels of an image (H, W, 3): (ceil(H/factor), ceil(W/factor), 3)."""
+    if factor == 1:
+        return image
+    below, beside = (-length % factor for length in image.shape[:2])
+    whole = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_REPLICATE)
+    return cv2.resize(whole, None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
+
+
+def steps(to_source) -> float:
+    """How many source pixels lie between two neighbours of a crop (at least, of the two directions)."""
+    return np.hypot(to_source[0, :2], to_source[1, :2]).min()
 
 
 def read_rgb(path) -> np.ndarray:
@@ -110,11 +129,15 @@ def read_crop(path, to_source, size, out=None, announced=None) -> np.ndarray:
     """Cut a crop of `size` (width, height) out of an image file; black outside of the image.
 
     `to_source` (2, 3) maps the crop's pixels to the file's. Returns RGB uint8 (height, width, 3), in `out` if that is
-    given. The image is interpolated linearly between pixels that are at most 2 times as fine as the crop's (JPEG, up
-    to 16 source pixels per pixel of the crop). announced, InputError and AnnotationError: as of `read_image`.
+    given. The image is interpolated linearly between pixels that are at most 2 times as fine as the crop's (up to 16
+    source pixels per pixel of the crop). announced, InputError and AnnotationError: as of `read_image`.
     """
-    image, reduction = read_image(path, step=np.hypot(to_source[0, :2], to_source[1, :2]).min(), announced=announced)
-    to_reduced = to_source / reduction
-    to_reduced[:, 2] -= (reduction - 1) / (2 * reduction)
-    crop = cv2.warpAffine(image, to_reduced, tuple(size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    return cv2.cvtColor(crop, cv2.COLOR_BGR2RGB, dst=out)
+    image, factor = read_image(path, steps(to_source), announced=announced)
+    return cv2.cvtColor(warp(image, factor, to_source, size), cv2.COLOR_BGR2RGB, dst=out)
+
+
+def warp(image, factor, to_source, size) -> np.ndarray:
+    """The crop of `size` (width, height) of an image that is reduced by a factor; black outside of the image."""
+    to_reduced = to_source / factor
+    to_reduced[:, 2] -= (factor - 1) / (2 * factor)
+    return cv2.warpAffine(image, to_reduced, tuple(size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)

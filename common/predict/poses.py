@@ -2,11 +2,9 @@
 from itertools import chain, islice
 from typing import Any, Iterator, NamedTuple, Optional
 
-import cv2
 import numpy as np
 
-from common import grid
-from common.data.crop import crop_matrix, invert
+from common.data.crop import crop_matrix, cut
 from common.errors import InputError
 from common.predict import boxes, inference
 
@@ -82,21 +80,6 @@ def _infer(cfg, net, crops, contexts):
         if not (np.isfinite(points).all() and np.isfinite(sure).all()):
             raise InputError(f'{label}: what the network finds there is not a number; its parameters are of no use')
     return zip([None] * len(crops) if found.heatmaps is None else found.heatmaps, joints, found.scores)
-
-
-def cut(image, box, size) -> np.ndarray:
-    """The crop of a box (cx, cy, w, h) at `size` (width, height), as `images.read_crop` cuts it out of a JPEG.
-
-    For a large box the image is first reduced to 1/2, 1/4 or 1/8, so that no pixel is skipped; black is outside.
-    """
-    cx, cy, w, h = box
-    reduction = max(r for r in (1, 2, 4, 8) if r <= max(w / size[0], 1))
-    below, beside = (-length % reduction for length in image.shape[:2])
-    whole = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_REPLICATE)
-    small = cv2.resize(whole, None, fx=1 / reduction, fy=1 / reduction, interpolation=cv2.INTER_AREA)
-    centre = grid.to_cells(cx, reduction), grid.to_cells(cy, reduction)
-    to_small = invert(crop_matrix((*centre, w / reduction, h / reduction), size))
-    return cv2.warpAffine(small, to_small, tuple(size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 
 def surest(poses) -> list:

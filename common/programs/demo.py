@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from common import files, runtime, skeleton
 from common.data import video
+from common.data.crop import cut
 from common.errors import InputError
 from common.predict import boxes, inference, people, poses, visualise
 from common.predict.onnx_net import is_export
@@ -55,8 +56,7 @@ def draw(scene, person, boxed) -> np.ndarray:
 def draw_heatmaps(cfg, scene, columns=4) -> np.ndarray:
     """The first person's crop under the heat map of each joint that was trained (see `inference.pictured`), RGB."""
     (width, height), pose = cfg.input.size, scene.poses[0]
-    crop = poses.cut(scene.image, boxes.crop_box(pose.box, scene.image.shape, cfg.input.size),
-                     (256, 256 * height // width))
+    crop = cut(scene.image, boxes.crop_box(pose.box, scene.image.shape, cfg.input.size), (256, 256 * height // width))
     maps = inference.pictured(cfg, pose.heatmaps[None])[0]
     pictures = [visualise.overlay(crop, heatmap, cfg.network.grid) for heatmap in maps[pose.trained]]
     names = [name for name, trained in zip(skeleton.of(cfg).joints, pose.trained) if trained]
