@@ -39,7 +39,7 @@ setup(
     extras_require={
         'cuda': CUDA,
         'export': EXPORT,
-        'torch': ['torch>=1.13,<3'],          # the first that loads tensors and unpickles nothing else
+        'torch': ['torch>=2.0,<3'],           # the first whose tensors say how large their storage is
         'test': ['pytest>=7.3,<10', 'pytest-xdist>=3.5,<4', *EXPORT],
         # What test/benchmark/compare.py measures against; torch 2.4 is the first with a fused Adam on the CPU.
         'benchmark': ['torch>=2.4,<3', 'onnxscript>=0.1', 'openvino>=2024.2,<2027', *EXPORT],

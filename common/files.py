@@ -94,7 +94,7 @@ def locked(place) -> Iterator[None]:
     """Keep other processes from writing to a folder, or a file, too; InputError where one is at it.
 
     The lock ends with the process; its empty file stays. What a process that was killed in `replacing` left in the folder
-    is removed: with the lock, nobody else is writing there.
+    is removed: with the lock, no other training is writing there.
     """
     place = Path(place)
     path = place / '.lock' if place.is_dir() else place.with_name(f'.{place.name}.lock')

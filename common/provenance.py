@@ -31,14 +31,20 @@ def check_apart(data, train, valid):
     """InputError where somebody of the validation samples is among those to train on, in the same image and place.
 
     data: the section of the configuration. Where `data.train` says by its name that it holds the validation split, it
-    is meant ('trainval', 'train2014+val2014').
+    is meant (`is_trained_on`).
     """
-    if 'trainval' in data.train or data.valid in data.train.split('+'):
+    if is_trained_on(data, data.valid):
         return
     both = {_identity(s.image, s) for s in train} & {_identity(s.image, s) for s in valid}
     if both:
         raise InputError(f'{len(both)} people of data.valid {data.valid} are in data.train {data.train}, too, such as the '
                          f'one in {Path(min(both).partition("|")[0]).name}: the scores would be of people it was trained on')
+
+
+def is_trained_on(data, split) -> bool:
+    """Whether the section `data` of a configuration says by a name that a split is trained on: 'train2014+val2014', or
+    'trainval', which holds the validation split."""
+    return split in data['train'].split('+') or (split == data['valid'] and 'trainval' in data['train'])
 
 
 def _identity(image, sample):
@@ -57,8 +63,8 @@ def commit() -> Optional[str]:
     if not (ROOT / '.git').exists():
         return None
     try:
-        found = subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=40'], capture_output=True,
-                               text=True, cwd=ROOT)
+        found = subprocess.run(['git', 'describe', '--always', '--dirty', '--abbrev=40', '--exclude=*'],   # no tag
+                               capture_output=True, text=True, cwd=ROOT)
     except OSError:                           # no git here
         return None
     return found.stdout.strip() or None

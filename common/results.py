@@ -9,7 +9,7 @@ from typing import Optional
 import numpy as np
 from easydict import EasyDict
 
-from common import config, files
+from common import config, files, skeleton
 from common.errors import InputError
 from common.guard.checks import is_object, is_text
 from common.guard.rules import check_record, is_list, is_number
@@ -30,7 +30,8 @@ _SHOWN = {('data', 'set'): is_text, ('data', 'train'): is_text, ('data', 'valid'
 
 def _is_configuration(value):
     return is_object(value, value, is_object) and all(
-        is_good(value.get(section, {}).get(key)) for (section, key), is_good in _SHOWN.items())
+        is_good(value.get(section, {}).get(key)) for (section, key), is_good in _SHOWN.items()) \
+        and is_object(value['data'].get('skeleton', {}))
 
 
 # What `provenance.of_test` writes into every one of them, as `rules.check_record` takes it, and whose boxes it was.
@@ -79,20 +80,21 @@ def departures(result, cfg) -> dict:
     """What a result was not configured as `cfg` is: {key: (value, value of cfg)}, save for the seed.
 
     Keys that are younger than the result have the value that was theirs before (`config.BEFORE`), or are left out, as
-    is the experiment that it starts from, a path.
+    are what changes no score, and the experiment that it starts from, a path.
     """
     then = {**config.BEFORE, **{f'{section}.{key}': value for section, values in result['config'].items()
                                 for key, value in values.items()}}
     now = {f'{section}.{key}': value for section in result['config'] for key, value in cfg.get(section, {}).items()}
     return {key: (then[key], now[key]) for key in now
-            if key in then and then[key] != now[key] and key not in ('train.seed', 'train.start_from')}
+            if key in then and then[key] != now[key] and key not in ('train.seed', 'train.start_from', 'test.batch_size')
+            and not (key == 'data.skeleton' and skeleton.used(then[key]) == skeleton.used(now[key]))}
 
 
 class Section:
     """One family of experiments, a folder below experiments/ such as 'cpu/mpii', with its results on one data set."""
 
     def __init__(self, family, data, found):
-        self.family, self.data = family, data
+        self.family, self.data, self._prefix = family, data, f'{family}/' if family else ''
         self._found = {name: results for name, results in found.items() if _family(name) == family}
 
     def require(self, always, validated):
@@ -117,7 +119,7 @@ class Section:
     def results(self, entry) -> list:
         """All the results of an entry: of its seeds, and on every split."""
         cfg = self.configuration(entry)
-        return self._found.get(cfg.name if cfg else f'{self.family}/{entry}', [])
+        return self._found.get(cfg.name if cfg else self._prefix + entry, [])
 
     def methods(self, table, known=()) -> list:
         """The methods that a table such as 'table2' has in this family: those of `known` in their order, then others.
@@ -126,8 +128,8 @@ class Section:
         """
         files = [path.stem for path in sorted((EXPERIMENTS / self.family / table).glob('*.yaml'))
                  if 'base:' in path.read_text(encoding='utf-8')]               # others are lines that these share
-        found = [name.rpartition('/')[2] for name in sorted(self._found) if name.rpartition('/')[0] ==
-                 f'{self.family}/{table}']
+        found = [name.rpartition('/')[2] for name in sorted(self._found)
+                 if name.rpartition('/')[0] == self._prefix + table]
         here = list(dict.fromkeys(files + found))
         return [method for method in known if method in here] + [method for method in here if method not in known]
 
@@ -143,7 +145,7 @@ class Section:
 
     def runs(self) -> dict:
         """{name below the family, such as 'table2/h1' or 'study/h1_more': the results of its seeds}, in that order."""
-        runs = {name[len(self.family) + 1:]: _on(results) for name, results in sorted(self._found.items())}
+        runs = {name[len(self._prefix):]: _on(results) for name, results in sorted(self._found.items())}
         return {name: seeds for name, seeds in runs.items() if seeds}
 
     def sources(self) -> str:
@@ -159,11 +161,11 @@ def _on(results, split=None):
 def _source(result):
     """A line of the sources: the run, how it differs from the experiment's file now, and its JSON."""
     training = result['path'].with_name(TRAINING)
-    commit = (files.read_object(training) if training.exists() else result).get('commit')
+    commit, dash, changed = str((files.read_object(training) if training.exists() else result).get('commit')).partition('-')
     path = EXPERIMENTS / f'{result["experiment"]}.yaml'
     different = departures(result, _load(path)) if path.exists() else {}
     return (f'- `{result["experiment"]}`, seed {result["seed"]}, at most {result["config"]["train"]["epochs"]} epochs, '
-            f'commit {str(commit)[:7]}: `{_shown(result["path"])}`'
+            f'commit {commit[:7]}{dash}{changed}: `{_shown(result["path"])}`'
             + '; its file has now' * bool(different)
             + ','.join(f' `{key}` {now!r} instead of {was!r}' for key, (was, now) in different.items()))
 
@@ -191,7 +193,8 @@ def others(found, shown) -> str:
 
 def entry(name) -> str:
     """Which entry of which table an experiment is: the name 'cpu/mpii/table2/h1' -> 'table2/h1'; '' if it is none."""
-    return name[name.rfind('table'):] if 'table' in name else ''
+    found = re.search(r'(?:^|/)(table\d.*)', name)
+    return found[1] if found else ''
 
 
 @lru_cache(maxsize=None)
@@ -200,7 +203,7 @@ def _load(path):
 
 
 def _family(name):
-    return re.split(r'/(?:table|study)', name)[0]
+    return re.split(r'(?:^|/)(?:table\d|study)', name)[0]
 
 
 def _shown(path):

@@ -60,6 +60,11 @@ def from_names(tree) -> Skeleton:
                     normalised_by=unit and tuple(index[name] for name in unit), **pairs)
 
 
+def used(tree, scored=True) -> list:
+    """What of a file's content a network is trained for; scored: and what its scores go by. The rest is drawn."""
+    return [tree.get(key) for key in ('joints', 'flip_pairs', *(('optional', 'normalised_by') if scored else ()))]
+
+
 def _side(name):
     """R or L where a word of a joint's name is right or left, or r or l; else M."""
     said = {word.lower() for word in words(name)}

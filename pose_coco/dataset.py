@@ -9,7 +9,7 @@ import numpy as np
 from common.data.crop import Sample, fit
 from common.dataset import Dataset
 from common.errors import InputError
-from common.predict.boxes import PADDING, box_nms
+from common.predict.boxes import PADDING, box_nms, is_outside
 from pose_coco import paper
 from pose_coco.ap import COLUMNS, average_precision, format_table
 from pose_coco.layout import (PERSON, annotation_files, has_annotations, read_detections, read_split, results_file,
@@ -113,10 +113,9 @@ def _problem(record, images):
     image = images.get(record['image_id'])
     if image is None:
         return 'in images that the split does not have'
-    x, y, w, h = record['bbox']
-    if min(w, h) < 1:
+    if min(record['bbox'][2:]) < 1:
         return 'with a box below a pixel'
-    if x >= image['width'] or y >= image['height'] or x + w <= 0 or y + h <= 0:
+    if is_outside(record['bbox'], image['width'], image['height']):
         return 'outside of their image'
     return None
 

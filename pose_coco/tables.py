@@ -1,5 +1,5 @@
 """Table 8 of the paper from results on the disk (`scripts/paper_tables.py`)."""
-from common import results
+from common import provenance, results
 from common.guard.checks import is_number_or_null, is_object
 from common.results import NOBODY, NOT_RUN, markdown, mean_and_spread
 from pose_coco import paper
@@ -49,10 +49,11 @@ def _ours(section, entry, method):
         tests.setdefault((result['split'], result['boxes']), []).append(result)
     rows = []
     for (split, boxes), seeds in tests.items():
+        on_them = ' (trained on them)' * provenance.is_trained_on(seeds[0]['config']['data'], split)
         local = [result['decodings']['local'] for result in seeds if _is_of_its_decodings(result)]
         for label, scores in ((f'{method}, ours', seeds), (f'{method}, ours, local integral', local)):
             if scores:
-                rows.append([label, _network(seeds[0]['config']), f'{split}, {boxes}',
+                rows.append([label, _network(seeds[0]['config']), f'{split}, {boxes}{on_them}',
                              *(mean_and_spread([score[column] for score in scores]) for column in COLUMNS)])
     return rows or [[f'{method}, ours', _network(cfg), '', *[NOT_RUN] * len(COLUMNS)]]
 

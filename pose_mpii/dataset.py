@@ -63,7 +63,7 @@ class Mpii(Dataset):
         self.paper = paper.SCORES if person.joints == JOINTS else {}
 
     def with_skeleton(self, skeleton) -> 'Mpii':
-        return Mpii(skeleton)
+        return type(self)(skeleton)
 
     def samples(self, source, size) -> list:
         return load_samples(source.data, source.split, size, self.skeleton)
@@ -72,7 +72,7 @@ class Mpii(Dataset):
         records = {part: read_split(source.data, part, self.skeleton) for part in parts(source.split)}
         samples = [sample for part in records.values()
                    for sample in to_samples(source.data, part, size, self.skeleton)]
-        if 'test' in records:
+        if not all('joints' in record for part in records.values() for record in part):    # some of `test`
             return People(samples)
         truth = joined(of_split(source.data, part, own, self.skeleton) for part, own in records.items())
         measured = any(not ground_truth_file(source.data, part).exists() for part in records)

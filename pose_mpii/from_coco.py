@@ -36,7 +36,7 @@ def read_splits(paths, images, person) -> dict:
         require_readable(sizes)
         _warn_of_turned(sizes)
     if len(found) == 1:
-        chosen = sorted({record['image'] for record in found[0]})[EVERY - 1::EVERY]
+        chosen = {*sorted({record['image'] for record in found[0]})[EVERY - 1::EVERY]}
         if not chosen:
             raise InputError(f'{paths[0]}: has people in fewer than {EVERY} photographs; none is left to validate on')
         found = [[record for record in found[0] if (record['image'] in chosen) == valid] for valid in (False, True)]

@@ -3,7 +3,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Optional, Tuple
 
-from common import config, files, results
+from common import config, files, provenance, results
 from common.deploy import complexity
 from common.guard.checks import is_number_or_null, is_object, is_text
 from common.guard.rules import check_record, is_list, is_number
@@ -129,7 +129,7 @@ def by_decoding(section) -> Optional[str]:
 
     Those of Table 6 were trained on the validation people, too, and say so.
     """
-    rows = [[f'`{name}`' + ' (trained on them)' * (seeds[0]['config']['data']['train'] == 'trainval'),
+    rows = [[f'`{name}`' + ' (trained on them)' * provenance.is_trained_on(seeds[0]['config']['data'], seeds[0]['split']),
              *(_scores([seed['decodings'].get(decoding) for seed in seeds]) for decoding in HEATMAP_DECODINGS)]
             for name, seeds in section.runs().items() if 'regression' not in seeds[0]['decodings']]
     return '### Decodings\n\n' + markdown(['', *HEATMAP_DECODINGS], rows) if rows else None
@@ -253,7 +253,7 @@ def _write(section, out, data):
                      'and elsewhere (several)', decodings.modes_table, older=True)]
     if section.configuration('table6/i1'):
         parts += [table6(section), table7(section)]
-    stem = f'{section.family}_{section.data}'.replace('/', '_')
+    stem = f'{section.family}_{section.data}'.strip('_').replace('/', '_')
     pictures = {'Figure 3: PCKh curves': out / f'figure3_{stem}.png',
                 'Figure 2: heat maps of H1 and I1': out / f'figure2_{stem}.jpg'}
     figure3(section, pictures['Figure 3: PCKh curves'])

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
+from common.dataset import Source
 from common.errors import InputError
-from pose_mpii.dataset import person_box
+from pose_mpii.dataset import MPII, Mpii, person_box
 from pose_mpii.layout import (
     annotation_file,
     ground_truth_file,
@@ -52,6 +53,22 @@ def test_a_test_record_needs_no_joints_but_others_do(tmp_path):
     assert read_split(tmp_path, 'test') == [record]
     with pytest.raises(InputError, match='record 0 has no "joints"'):
         read_split(tmp_path, 'train')
+
+
+@pytest.mark.parametrize('annotated', [True, False])
+def test_a_test_split_is_scored_where_it_is_annotated(tmp_path, annotated):
+    kept = RECORD if annotated else {key: RECORD[key] for key in ('image', 'center', 'scale')}
+    write_split(tmp_path, 'test', [kept])
+    write_ground_truth(ground_truth_file(tmp_path, 'test'), np.array([RECORD['joints']]),
+                       np.array([RECORD['joints_vis']]), people(1)[2])
+    truth = MPII.people(Source(tmp_path, 'test'), (64, 64)).truth
+    assert (truth is not None) == annotated
+
+
+def test_a_subclass_keeps_what_it_changes():
+    class Mine(Mpii):
+        decides = 'PCKh@0.1'
+    assert Mine().with_skeleton(MPII.skeleton).decides == 'PCKh@0.1'
 
 
 def test_real_records_are_accepted(shared):

@@ -197,6 +197,13 @@ def test_a_batch_without_an_image_is_an_error(samples, broken, capsys):
     assert capsys.readouterr().err == ''                             # one line from the program is enough
 
 
+def test_a_last_batch_without_an_image_ends_no_training(samples, broken):
+    batches = list(Loader(samples[:4] + [broken], SIZE, 4, PLAIN).batches())
+    alone = [batch for batch in batches if not batch.read.any()] or [batch for epoch in range(1, 30) for batch in Loader(
+        samples[:4] + [broken], SIZE, 4, PLAIN).batches(epoch) if not batch.read.any()][:1]
+    assert len(batches) == 2 and not alone[0].visible.any() and alone[0].images.any()
+
+
 def test_what_cannot_be_read_at_all_is_never_skipped(samples, missing):
     with pytest.raises(StorageError, match='missing.jpg'):
         list(Loader(samples[:3] + [missing], SIZE, 4, PLAIN).batches())

@@ -1,6 +1,8 @@
 """What an experiment starts from, what of it may be resumed, and what it leaves on the disk."""
 import json
+import re
 import shutil
+import subprocess
 from itertools import combinations
 from pathlib import Path
 
@@ -189,6 +191,14 @@ def test_a_commit_is_not_that_of_a_repository_around_the_project(tmp_path, monke
     assert provenance.commit()
     monkeypatch.setattr(provenance, 'ROOT', tmp_path)
     assert provenance.commit() is None
+
+
+def test_a_commit_is_one_where_it_has_a_tag(tmp_path, monkeypatch):
+    me = ('-c', 'user.name=x', '-c', 'user.email=x')
+    for command in (['init'], [*me, 'commit', '--allow-empty', '-m', 'x'], [*me, 'tag', '-am', 'x', 'v1.0']):
+        subprocess.run(['git', *command], cwd=tmp_path, check=True, capture_output=True)
+    monkeypatch.setattr(provenance, 'ROOT', tmp_path)
+    assert re.fullmatch('[0-9a-f]{40}', provenance.commit())
 
 
 def test_overrides_reach_the_first_phase_but_for_what_tells_the_phases_apart():

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from common import results
+from common import config, results
 from common.errors import InputError
 from scripts import run_experiments
 
@@ -58,6 +58,16 @@ def test_a_result_older_than_a_key_has_what_there_was_before(tiny_data, yamls, t
     with pytest.raises(InputError, match='1 of 1 failed'):
         run_experiments.main([*options, '--set', 'train.dtype=bfloat16'])
     assert "has train.dtype 'float32', not 'bfloat16'" in capfd.readouterr().err
+
+
+def test_what_changes_no_score_does_not_part_results(root):
+    cfg = config.load(root / 'experiments/cpu/mpii/table2/h1.yaml')
+    result = {'config': config.sections(cfg)}
+    now = config.load(root / 'experiments/cpu/mpii/table2/h1.yaml', ['test.batch_size=3'])
+    now.data.skeleton = {**now.data.skeleton, 'limbs': now.data.skeleton['limbs'][1:]}
+    assert results.departures(result, now) == {}
+    now.data.skeleton = {**now.data.skeleton, 'flip_pairs': now.data.skeleton['flip_pairs'][1:]}
+    assert list(results.departures(result, now)) == ['data.skeleton']
 
 
 def test_one_that_fails_leaves_the_others(tiny_data, yamls, tmp_path):

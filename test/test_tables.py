@@ -97,6 +97,26 @@ def test_no_result_is_left_out(root, written):
     assert '| `mine/table2/h1` | photographs |' in written(result(root, 'table2/h1', 0.2), own)
 
 
+def test_an_experiment_without_a_folder_has_its_tables(root, written):
+    text = written({**result(root, 'table2/h1', 0.2), 'experiment': 'table2/h1'})
+    assert row(text, 'H1', ' on photographs')[0] == row(text, '`table2/h1`', ' on photographs')[-1] == '100.0 / 0.0 / 60.8'
+
+
+@pytest.mark.parametrize('name', ['mine/my_table2/h1', 'stable/h1'])
+def test_not_every_name_with_table_in_it_is_of_a_table(root, written, name):
+    text = written({**result(root, 'table2/h1', 0.2), 'experiment': name})
+    assert f'| `{name}` | photographs |' in text.partition('## Other experiments')[2]
+
+
+def test_scores_of_people_who_were_trained_on_say_so(root, written):
+    one, other = result(root, 'table2/h1', 0.2), coco_result(root, 90.0)
+    one['config']['data']['train'], other['config']['data']['train'] = 'train+valid', 'train2017+val2017'
+    text = written(one, other)
+    assert row(text, '`table2/h1` (trained on them)') and '| val2017, annotated boxes (trained on them) | 90.0' in text
+    text = written({**coco_result(root, 60.0, 'test-dev2017', 'x'), 'config': other['config']})
+    assert '| test-dev2017, x | 60.0' in text
+
+
 def test_a_result_that_another_replaces_is_said(root, written, capsys):
     written(result(root, 'table2/h1', 0.2), result(root, 'table2/h1', 0.3))
     assert '0/test.json: left out, as' in capsys.readouterr().err
@@ -130,9 +150,9 @@ def test_the_sources_say_where_a_result_is_not_as_its_file(root, written, tmp_pa
     one = result(root, 'table2/h1', 0.2)
     one['config']['train'].update(dtype='bfloat16', seed=3)
     files.make_folder(tmp_path / 'in/0')
-    files.write_json(tmp_path / 'in/0/result.json', {'commit': '1234567890', 'last': one})
+    files.write_json(tmp_path / 'in/0/result.json', {'commit': '1234567890-dirty', 'last': one})
     line, = [line for line in written(one).splitlines() if line.startswith('- `cpu/mpii/table2/h1`')]
-    assert 'commit 1234567:' in line and line.endswith(
+    assert 'commit 1234567-dirty:' in line and line.endswith(
         "; its file has now `train.dtype` 'float32' instead of 'bfloat16'")
 
 

@@ -44,6 +44,12 @@ def turned(path):
 
 # --- reading and writing -------------------------------------------------------------------------------------------
 
+def test_a_name_with_a_colon_is_no_address(tmp_path, monkeypatch):
+    write(tmp_path / 'x.mp4').rename(tmp_path / '12:30.mp4')
+    monkeypatch.chdir(tmp_path)
+    assert len(list(video.read('12:30.mp4').frames)) == 6
+
+
 def test_a_video_is_upright(shown, tmp_path):
     shown(turned(write(tmp_path / 'phone.mp4')), '--out', tmp_path / 'out.avi')
     for path in ('phone.mp4', 'out.avi'):
@@ -102,6 +108,15 @@ def test_a_camera_with_a_detectors_file(shown, tmp_path):
     shown('--camera', write(tmp_path / 'stream.avi'), '--boxes', tmp_path / 'boxes.json', '--out', tmp_path / 'out.mp4',
           '--json', tmp_path / 'x.json')
     assert [person['image'] for person in json.loads((tmp_path / 'x.json').read_text())] == [1]
+
+
+def test_somebody_who_leaves_the_picture_ends_no_video(shown, tmp_path):
+    boxes = [{'image_id': frame, 'bbox': [frame * 40, 8, 40, 40]} for frame in range(6)]           # of 96 pixels
+    (tmp_path / 'boxes.json').write_text(json.dumps(boxes))
+    shown(write(tmp_path / 'x.mp4'), '--boxes', tmp_path / 'boxes.json', '--out', tmp_path / 'out.mp4',
+          '--json', tmp_path / 'out.json')
+    assert len(list(video.read(tmp_path / 'out.mp4').frames)) == 6
+    assert [person['image'] for person in json.loads((tmp_path / 'out.json').read_text())] == [0, 1, 2]
 
 
 def test_a_number_that_no_camera_has(shown, tmp_path):

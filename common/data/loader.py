@@ -45,9 +45,9 @@ class Loader:
     save that the last ones start over with the first samples where `count` does not divide their number.
     threads: by default one for each core this process may use.
 
-    The slot of an image that is skipped holds another one of the batch, without visible joints and marked as not `read`;
-    a warning goes to stderr once for each file, `skipped` (path -> message) remembers it, and only a batch without a
-    single good image is an InputError. A file that cannot be read at all is a StorageError in any case.
+    The slot of an image that is skipped holds another one of the batch, or of the one before where it has none that is
+    good, without visible joints and marked as not `read`; a warning goes to stderr once for each file, `skipped` (path ->
+    message) remembers it, and only where there is no batch before either is that an InputError. A file that cannot be read at all is a StorageError in any case.
     """
 
     def __init__(self, samples, size, batch_size, augment=None, seed=(0, 0), shard=(0, 1), threads=None):
@@ -77,10 +77,15 @@ class Loader:
         starts = range(first, len(order), self.batch_size)
         parts = (order[start:start + self.batch_size] for start in starts)
         with closing(_ahead(partial(self._prepare, epoch), parts, self.threads)) as prepared:
+            good = None
             for batch, failures in prepared:
-                if len(failures) == len(batch.indices):
-                    raise InputError(f'a batch without a single image that can be decoded; the first: {failures[0][1]}')
+                if not batch.read.any():
+                    if good is None:
+                        raise InputError('a batch without a single image that can be decoded; the first: '
+                                         f'{failures[0][1]}')
+                    batch.images[:] = np.resize(good, batch.images.shape)
                 self._report(failures)
+                good = batch.images
                 yield batch
 
     def _report(self, failures):

@@ -38,7 +38,7 @@ def read(path) -> Video:
     One that ends more than a frame before its announced end is a warning.
     """
     try:
-        name = files.utf8_name(path)
+        name = files.utf8_name(os.path.abspath(path))          # what begins as 'word:' is an address to FFmpeg
         with open(path, 'rb') as file:
             head = file.read(192)
     except UnicodeError:                      # a name that is not UTF-8 crashes it

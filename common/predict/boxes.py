@@ -55,10 +55,16 @@ def is_outside(box, width, height) -> bool:
     return x >= width or y >= height or x + w <= 0 or y + h <= 0
 
 
-def grown(boxes, factor=PADDING) -> np.ndarray:
-    """Boxes (N, 4) with the same centres and sides as long as `factor` says."""
+def within(found, shape) -> Boxes:
+    """`Boxes` without those that have nothing in common with an image (H, W, 3) of this shape."""
+    kept = np.array([not is_outside(box, shape[1], shape[0]) for box in found.boxes], bool)
+    return Boxes(found.boxes[kept], found.scores[kept])
+
+
+def grown(boxes) -> np.ndarray:
+    """Boxes (N, 4) with the same centres and sides `PADDING` times as long."""
     start, sides = boxes[:, :2], boxes[:, 2:]
-    return np.hstack([start - (factor - 1) / 2 * sides, factor * sides])
+    return np.hstack([start - (PADDING - 1) / 2 * sides, PADDING * sides])
 
 
 # --- overlaps ------------------------------------------------------------------------------------------------------
@@ -108,7 +114,8 @@ def detected(boxes, scores) -> Boxes:
 
 # --- a detector's file ---------------------------------------------------------------------------------------------
 
-_FIELDS = {'bbox': (lambda value: is_list(value, length=4) and min(value[2:]) > 0, '[x, y, width, height]'),
+_FIELDS = {'bbox': (lambda value: is_list(value, length=4) and min(value[2:]) > 0,
+                    '[x, y, width, height], the last two above 0'),
            'image_id': (lambda value: type(value) is int, 'a whole number'),
            'file_name': (is_text, "an image's name"),
            'category_id': (is_number, 'a number'),

@@ -17,7 +17,8 @@ PEOPLES = ((124, 179, 66), (171, 71, 188), (0, 172, 193), (255, 202, 40), (236, 
 SHIFT = 4                                     # OpenCV draws at 1/16 of a pixel
 SUFFIXES = ('.png', '.jpg', '.jpeg')
 FAINT = 0.35                                  # opacity of what is uncertain
-PEOPLE = 24                                   # on a sheet of predictions
+PEOPLE, COLUMNS = 24, 6                       # on a sheet of predictions, and in one row of it
+OPACITY = 0.8                                 # of a heat map's maximum over a picture
 
 
 def draw_skeleton(image, joints, limbs, sides, shown=None, faint=None) -> np.ndarray:
@@ -86,7 +87,7 @@ def _fixed(point):
     return tuple(int(v) for v in np.round(np.asarray(point) * 2 ** SHIFT))
 
 
-def overlay(image, heatmap, kind='centre', opacity=0.8) -> np.ndarray:
+def overlay(image, heatmap, kind='centre') -> np.ndarray:
     """A heat map (h, w) over the picture it tiles, in grey: uint8 (H, W, 3) RGB -> the same.
 
     kind: of the grid on which the map lies (`common.grid`); between the centres of cells it is interpolated. Negative
@@ -98,7 +99,7 @@ def overlay(image, heatmap, kind='centre', opacity=0.8) -> np.ndarray:
     x, y = width / columns, height / rows     # a cell's width and height in the picture
     to_picture = np.array([[x, 0, grid.to_pixels(0, x, kind)], [0, y, grid.to_pixels(0, y, kind)]])
     heat = cv2.warpAffine(heat, to_picture, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    alpha = opacity * heat[..., None]
+    alpha = OPACITY * heat[..., None]
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
     colour = 255 * matplotlib.colormaps['turbo'](heat)[..., :3]
     return np.round((1 - alpha) * grey + alpha * colour).astype(np.uint8)
@@ -128,12 +129,12 @@ def labelled(pictures, captions, labels=(), inches=2.0) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
-def sheet(images, columns=6) -> np.ndarray:
+def sheet(images) -> np.ndarray:
     """Images of one size in a grid, as one image; the rest of the last row is white."""
-    rows = -(-len(images) // columns)
+    rows = -(-len(images) // COLUMNS)
     blank = np.full_like(images[0], 255)
-    cells = list(images) + [blank] * (rows * columns - len(images))
-    return np.vstack([np.hstack(cells[row * columns:(row + 1) * columns]) for row in range(rows)])
+    cells = list(images) + [blank] * (rows * COLUMNS - len(images))
+    return np.vstack([np.hstack(cells[row * COLUMNS:(row + 1) * COLUMNS]) for row in range(rows)])
 
 
 def predictions(samples, joints, person, trained) -> np.ndarray:

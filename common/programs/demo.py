@@ -38,6 +38,7 @@ from common.programs import options, sources
 from common.train.termination import Termination
 
 FAINT = 0.3                                   # joints with a lower score are drawn faintly
+COLUMNS = 4                                   # of heat maps in a row
 
 
 # --- pictures and JSON out -----------------------------------------------------------------------------------------
@@ -53,17 +54,17 @@ def draw(scene, person, boxed) -> np.ndarray:
     return picture
 
 
-def draw_heatmaps(cfg, scene, columns=4) -> np.ndarray:
+def draw_heatmaps(cfg, scene) -> np.ndarray:
     """The first person's crop under the heat map of each joint that was trained (see `inference.pictured`), RGB."""
     (width, height), pose = cfg.input.size, scene.poses[0]
     crop = cut(scene.image, boxes.crop_box(pose.box, scene.image.shape, cfg.input.size), (256, 256 * height // width))
     maps = inference.pictured(cfg, pose.heatmaps[None])[0]
     pictures = [visualise.overlay(crop, heatmap, cfg.network.grid) for heatmap in maps[pose.trained]]
     names = [name for name, trained in zip(skeleton.of(cfg).joints, pose.trained) if trained]
-    blank = [np.full_like(pictures[0], 255)] * (-len(pictures) % columns)
+    blank = [np.full_like(pictures[0], 255)] * (-len(pictures) % COLUMNS)
     pictures, names = pictures + blank, names + [''] * len(blank)
-    rows = range(0, len(names), columns)
-    return visualise.labelled([pictures[i:i + columns] for i in rows], [names[i:i + columns] for i in rows])
+    rows = range(0, len(names), COLUMNS)
+    return visualise.labelled([pictures[i:i + COLUMNS] for i in rows], [names[i:i + COLUMNS] for i in rows])
 
 
 def picture_name(folder, name) -> Path:
@@ -165,6 +166,8 @@ class Demo:
                 self.records += [poses.record(scene.label, pose, person.joints) for pose in scene.poses]
             if self._args.heatmaps and scene.poses:
                 visualise.save(self._args.heatmaps, draw_heatmaps(self._cfg, scene))
+            elif self._args.heatmaps:
+                print(f'warning: {self._args.heatmaps}: not written, as nobody is found', file=sys.stderr)
             yield scene.label, draw(scene, person, self._boxed)
 
     def _settled(self, scene, proposed):

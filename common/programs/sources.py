@@ -93,8 +93,9 @@ def finder(args, source, contexts) -> Callable:
         return people.finder(args.detector, args.detector_params, contexts, '--detector-params FILE')
     if args.boxes:
         read = boxes.read(args.boxes)
-        if source.kind not in MOVING:
-            _warn_of_others(args.boxes, read, [path.name for path in source.paths])
+        if source.kind in MOVING:             # people leave the picture
+            return lambda number, frame: boxes.within(boxes.of_image(read, number), frame.shape)
+        _warn_of_others(args.boxes, read, [path.name for path in source.paths])
         return lambda name, image: boxes.of_image(read, name)
     found = boxes.Boxes(np.array([boxes.parse(box) for box in args.box])) if args.box else None
     return lambda name, image: found

@@ -1,7 +1,7 @@
 """Whether a folder's run may go on, or be started from: on the same data, by the same configuration."""
 import sys
 
-from common import config, files, provenance, results
+from common import config, files, provenance, results, skeleton
 from common.config.schema import optional
 from common.errors import InputError
 from common.guard.yaml_text import shown
@@ -29,18 +29,13 @@ def check_same_run(folder, cfg, data, goes_on):
     goes_on = goes_on or not is_finished
     for key in sorted(changed.keys() - idle_keys(cfg, goes_on)):
         before, now = changed[key]
-        if key == 'data.skeleton' and _used(before, goes_on) == _used(now, goes_on):
+        if key == 'data.skeleton' and skeleton.used(before, goes_on) == skeleton.used(now, goes_on):
             continue                          # what is drawn may be another
         if key not in RESUMED_WITH and (goes_on or not key.startswith('test.')):
             raise InputError(f'{folder}: holds a run with {key} {shown(before)}, not {shown(now)}; use '
                              'another --out')
         if not goes_on and key != 'test.batch_size':
             print(f'{folder}: is finished and stays as it is, with {key} {shown(before)}, not {shown(now)}', flush=True)
-
-
-def _used(skeleton, scored):
-    """What of a skeleton a network is trained for; scored: and what its scores go by."""
-    return [skeleton.get(key) for key in ('joints', 'flip_pairs', *(('optional', 'normalised_by') if scored else ()))]
 
 
 def idle_keys(cfg, scored) -> set:

@@ -1,4 +1,4 @@
-"""The learning rate's schedule: "1e-3, dropped to 1e-5 when the loss on the validation set saturates" (section 6.1)."""
+"""The learning rate's schedule: it drops when the loss on the validation set saturates (section 6.1)."""
 import math
 
 

@@ -37,7 +37,7 @@ def train_one_epoch(graph, run, loader, contexts):
     read any more, from which the run can go on.
     """
     epoch, meter, pending = run.epoch, run.meter, None
-    with tqdm(total=len(loader.order(epoch)), initial=meter.images, desc=meter.title, unit=' images', mininterval=1,
+    with tqdm(total=len(loader.order(epoch)), initial=meter.passed, desc=meter.title, unit=' images', mininterval=1,
               dynamic_ncols=True, disable=loader.shard[0] > 0) as bar:
         try:
             for batch in loader.batches(epoch, meter.passed):
