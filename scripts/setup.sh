@@ -9,9 +9,15 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 extra=${1:-}
 mark=$root/.venv/complete${extra:+-$extra}
 choice=$root/.venv/choice
-chosen=${PYTHON:-}${MXNET_PACKAGE:-}           # a choice that is not the last one makes the environment anew
-if [ -n "$chosen" ] && [ "$chosen" = "$(cat "$choice" 2>/dev/null)" ]; then chosen=; fi
-if [ -z "$chosen" ] && [ -e "$mark" ] && [ "$mark" -nt "$root/setup.py" ]; then exit 0; fi
+is_done() {
+    chosen=${PYTHON:-}${MXNET_PACKAGE:-}       # a choice that is not the last one makes the environment anew
+    if [ -n "$chosen" ] && [ "$chosen" = "$(cat "$choice" 2>/dev/null)" ]; then chosen=; fi
+    [ -z "$chosen" ] && [ -e "$mark" ] && [ "$mark" -nt "$root/setup.py" ]
+}
+if is_done; then exit 0; fi
+exec 9>"$root/.setup.lock"                     # of several calls at once, the others wait for the first one
+if command -v flock >/dev/null; then flock 9; fi
+if is_done; then exit 0; fi
 
 package=$root/.venv/mxnet-package              # the wheel that was chosen
 if [ -z "${MXNET_PACKAGE:-}" ] && [ -e "$package" ]; then MXNET_PACKAGE=$(cat "$package"); fi

@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import gpus
 import pytest
@@ -14,7 +15,7 @@ case "$*" in
     *'pip --version'*) [ -e "$PROJECT/.venv/bin/python" ] ;;
     *choose_wheel.py) exec "$REAL" "$@" ;;
     *libcuda*|*'import common, mxnet'*) [ -z "${DRIVERLESS:-}" ] ;;
-    *'pip install'*) echo "$MXNET_PACKAGE $*" >>"$PROJECT/installed" ;;
+    *'pip install'*) sleep "${SLOW:-0}"; echo "$MXNET_PACKAGE $*" >>"$PROJECT/installed" ;;
 esac
 '''
 
@@ -50,6 +51,11 @@ def test_an_extra_brings_the_rest_of_the_project(setup):
 
 def test_what_is_needed_more_is_installed(setup):
     assert (setup(), setup(), setup('export'), setup('export'), setup('test')) == (1, 1, 2, 2, 3)
+
+
+def test_several_calls_at_once_set_up_once(setup):
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(lambda _: setup(SLOW='1'), range(3))) == [1, 1, 1]
 
 
 def test_a_gpu_brings_its_libraries_and_the_wheel_is_kept(setup, tmp_path):
