@@ -77,12 +77,14 @@ def read_log(path) -> list:
 
 def runs_table(runs, reach) -> str:
     """A row for each run: its epochs, its best score, and when it had the score `reach` (None: left out)."""
-    header = ['run', 'seed', 'epochs', 'minutes', 'best score', 'in epoch'] + ['reached in'] * (reach is not None)
+    header = ['run', 'seed', 'tested on', 'epochs', 'minutes', 'best score', 'in epoch'] \
+        + ['reached in'] * (reach is not None)
     rows = []
     for one in runs:
         best = int(np.argmax(one.scores))
-        rows.append([f'`{one.label}`', str(one.values['train.seed']), str(len(one.scores)), _shown(one.minutes[-1]),
-                     f'{one.scores[best]:.2f}', str(best + 1)])
+        tested = ', '.join(one.test[key] for key in ('data', 'split', 'boxes') if key in one.test) if one.test else '-'
+        rows.append([f'`{one.label}`', str(one.values['train.seed']), tested, str(len(one.scores)),
+                     _shown(one.minutes[-1]), f'{one.scores[best]:.2f}', str(best + 1)])
         if reach is not None:
             there = np.flatnonzero(one.scores >= reach)
             rows[-1].append(f'epoch {there[0] + 1}, minute {_shown(one.minutes[there[0]])}' if there.size else 'never')

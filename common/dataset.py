@@ -34,7 +34,6 @@ class Dataset:
     name: str                                 # `data.set` of its experiments
     folder: str                               # the default of --data
     layout: str                               # what kind of folder that is, for --help
-    valid: str = 'valid'                      # the split that is tested by default
     skeleton: Skeleton
     metrics: tuple                            # the keys of a result that are printed, logged and in tables
     decides: str                              # that of them by which epochs are compared, higher is better

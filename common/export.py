@@ -36,7 +36,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if args.int8 != bool(args.images):
         raise InputError('--int8 and --images go together: integers are calibrated on a folder of photographs')
-    cfg = options.load(args.cfg, args.overrides)
+    cfg = options.load(args.cfg, args.overrides, args.params)
     photographs = find_photographs(Path(args.images)) if args.int8 else None
     if args.onnx or args.int8:
         onnx_graph.require()

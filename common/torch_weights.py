@@ -5,7 +5,8 @@
     python -m common.torch_weights --params best.params --cfg experiments/mpii/table2/i1.yaml --out DIR
 
 --torch reads torchvision's ResNets, the networks of Simple Baselines (microsoft/human-pose-estimation.pytorch on
-GitHub) and of the paper's authors (JimmySuen/integral-human-pose), and what --params wrote. --cfg names an experiment
+GitHub), MMPose's of heat maps on a ResNet (without UDP or DARK), those of the paper's authors
+(JimmySuen/integral-human-pose), and what --params wrote. --cfg names an experiment
 on the data set whose joints the network finds; ResNet, deconvolutions and how the network was trained are then those
 of the file: the grid of its cells, the order of the colours, their mean and deviation, the decoding, and the size of
 the input where the file's name has it (256x192: height, then width). DIR/<name>.params and DIR/<name>.yaml are what
@@ -54,7 +55,7 @@ def from_torch(args) -> list:
         network = torch_names.swap_colours(network)
     cfg = configuration(args, network, colours, name)
     joints = len(cfg.data.skeleton['joints'])
-    if network.kind is torch_names.SIMPLE_BASELINES and network.outputs != joints:
+    if network.kind in (torch_names.SIMPLE_BASELINES, torch_names.MMPOSE) and network.outputs != joints:
         raise InputError(f'{path}: finds {network.outputs} joints, and {args.cfg} is for {joints}; expected an '
                          'experiment on the data set it was trained on')
     whole = network.kind is torch_names.OURS or network.outputs == joints
@@ -87,7 +88,7 @@ def to_torch(args) -> list:
     """Write the network of --params; returns the paths written."""
     if args.colours:
         raise InputError('--colours goes with --torch: networks here take RGB')
-    cfg = options.load(args.cfg, args.overrides)
+    cfg = options.load(args.cfg, args.overrides, args.params)
     base = Path(args.out) / network_name(cfg, args.params)
     files.check_outputs([f'{base}.pth', f'{base}.py'], [args.cfg, args.params])
     return torch_export.write(cfg, args.params, base)

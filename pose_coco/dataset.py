@@ -133,7 +133,7 @@ def _distinct(people, threshold):
 class Coco(Dataset):
     """COCO, or any data in its layout (`layout`); AP decides."""
 
-    name, folder, layout, valid = 'coco', 'data/coco', "folder in COCO's layout", 'val2017'
+    name, folder, layout = 'coco', 'data/coco', "folder in COCO's layout"
     skeleton, metrics, decides, scored = SKELETON, COLUMNS, 'AP', True
     reference, paper = 'ResNet-101 at 256 x 256 on test-dev', paper.SCORES
 

@@ -12,7 +12,7 @@ from pose_mpii.layout import annotation_file, ground_truth_file, parts, read_spl
 from pose_mpii.pckh import counted, format_table, pck, rules
 from pose_mpii.predictions import prediction_suffix, save_predictions
 from pose_mpii.skeleton import JOINTS, SKELETON
-from pose_mpii.truth import joined, of_split
+from pose_mpii.truth import joined, of_split, unit
 
 
 def person_box(center, scale, size) -> Tuple[float, float, float, float]:
@@ -75,8 +75,7 @@ class Mpii(Dataset):
         if not all('joints' in record for part in records.values() for record in part):    # some of `test`
             return People(samples)
         truth = joined(of_split(source.data, part, own, self.skeleton) for part, own in records.items())
-        measured = any(not ground_truth_file(source.data, part).exists() for part in records)
-        return People(samples, truth, {'unit': f'measured by {self.rules.unit}'} if measured else {})
+        return People(samples, truth, unit(source.data, source.split, self.skeleton))
 
     def files(self, source) -> list:
         return [path(source.data, part) for part in parts(source.split)

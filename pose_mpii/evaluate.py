@@ -40,9 +40,10 @@ def main(argv=None):
     check_outputs([arguments.json], inputs)
     people = truth.joined(truth.alone(arguments.data, part, person) for part in parts(arguments.split))
     result = pck(read_predictions(arguments.pred, len(people.joints), person), *people, rules(person))
-    print(format_table(result, how=rules(person)))
+    about = truth.unit(arguments.data, arguments.split, person)
+    print(*(text.capitalize() for text in about.values()), format_table(result, how=rules(person)), sep='\n')
     if arguments.json:
-        write_json(arguments.json, result)
+        write_json(arguments.json, {**result, **about})
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""The folder layout in which MPII is passed around, and its files (those of Simple Baselines, HRNet and MMPose).
+"""The folder layout in which MPII is passed around, and its files (those of Simple Baselines and HRNet).
 
     DATA/images/*.jpg
     DATA/annot/{train,valid,trainval,test}.json    one record a person, see `read_split`

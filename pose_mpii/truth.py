@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from common.errors import InputError
-from pose_mpii.layout import annotation_file, ground_truth_file, read_ground_truth, read_split
+from pose_mpii.layout import annotation_file, ground_truth_file, parts, read_ground_truth, read_split
 from pose_mpii.pckh import OF_BOX, head_sizes, rules
 
 LEAST_UNIT = 4                                # pixels between the two joints that a person is measured by
@@ -17,6 +17,12 @@ class Truth(NamedTuple):
     joints: np.ndarray                        # (N, K, 2) pixels, 1-based
     visible: np.ndarray                       # (N, K) bool: annotated, and of somebody whose unit is known
     sizes: np.ndarray                         # (N,) pixels of the unit (`pckh.Rules`), NaN where it is not known
+
+
+def unit(data, split, person) -> dict:
+    """{'unit': 'measured by ...'} where a split, or a part of it, has no head boxes of its own; else {}."""
+    measured = any(not ground_truth_file(data, part).exists() for part in parts(split))
+    return {'unit': f'measured by {rules(person).unit}'} if measured else {}
 
 
 def joined(truths) -> Truth:
@@ -65,11 +71,11 @@ def of_records(path, records, person) -> Truth:
     pair = list(person.normalised_by)
     sizes = np.hypot(*(joints[:, pair[0]] - joints[:, pair[1]]).T)
     known = visible[:, pair].all(axis=1) & (sizes >= LEAST_UNIT)
-    unit = rules(person).unit
+    measure = rules(person).unit
     if not known.any():
-        raise InputError(f'{path}: nobody in it can be scored: errors are measured by the distance {unit}, which '
+        raise InputError(f'{path}: nobody in it can be scored: errors are measured by the distance {measure}, which '
                          f'nobody has; name two other joints in the skeleton\'s normalised_by')
     if not known.all():
         print(f'warning: {path}: {len(known) - known.sum()} of {len(known)} people are not scored: errors are measured '
-              f'by the distance {unit}, which they lack', file=sys.stderr)
+              f'by the distance {measure}, which they lack', file=sys.stderr)
     return Truth(joints, visible & known[:, np.newaxis], np.where(known, sizes, np.nan))

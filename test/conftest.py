@@ -12,6 +12,8 @@ import pytest
 if 'PYTEST_XDIST_WORKER' in os.environ:        # several processes run tests: one thread each
     os.environ.setdefault('OMP_NUM_THREADS', '1')
 
+os.environ['CUDA_VISIBLE_DEVICES'] = ''        # what tests compare was computed on the CPU
+
 from common import runtime                     # before the tests import MXNet: it sets the threads
 
 runtime.import_gluoncv()                       # before they import it: it keeps PyTorch out of its sight

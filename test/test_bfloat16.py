@@ -14,7 +14,7 @@ from common.train.trainer import loss_graph, optimizer, train_step
 from common.weights import checkpoint
 from pose_mpii import train
 
-METHODS = ('h1', 'h2', 'h3', 'r1', 'i1', 'i2', 'i3', 'istar')
+METHODS = ('h1', 'h2', 'h3', 'r1', 'i1', 'istar')           # I2 and I3 are sums of these
 BFLOAT16 = ['--set', 'train.dtype=bfloat16']
 
 

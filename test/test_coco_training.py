@@ -16,7 +16,7 @@ from common.errors import InputError
 from common.nets import pose_net
 from common.predict import decode, inference
 from common.weights import checkpoint
-from pose_coco import evaluate, test, train
+from pose_coco import decodings, evaluate, heatmaps, test, train
 from pose_coco.ap import COLUMNS
 from pose_coco.dataset import load_people
 from pose_coco.layout import annotation_file, read_images, read_results
@@ -46,6 +46,16 @@ def trained(root, tiny_coco, tmp_path_factory):
     with redirect_stdout(StringIO()) as printed:
         run_training(root, 'i1', tiny_coco, out, '--set', 'train.epochs=1')
     return out / 'cpu/coco/table8/i1', printed.getvalue()
+
+
+def test_its_maps_are_read_in_other_ways_and_drawn(trained, tiny_coco, tmp_path, capsys):
+    folder, _ = trained
+    network = options(*((f'--{key}', folder / name) for key, name in (('cfg', 'config.yaml'), ('params', 'best.params'))))
+    decodings.main([*network, '--data', str(tiny_coco)])
+    assert '| beta |' in capsys.readouterr().out
+    heatmaps.main(['--network', network[1], network[3], '--data', str(tiny_coco), '--out', str(tmp_path / 'maps.png'),
+                   '--joints', 'nose,left ankle'])
+    assert cv2.imread(str(tmp_path / 'maps.png')).size
 
 
 def test_i1_trains_its_h1_first_and_leaves_what_a_user_looks_for(trained):

@@ -36,8 +36,10 @@ def test_what_differs_is_shown_and_nothing_else(runs, capsys):
     assert shown['AUC, as configured'] == ['29.07', '31.75'] and shown['AUC, argmax'] == ['29.07', '29.58']
     images = json.loads((runs[1] / 'result.json').read_text())['images']
     minutes = [images / line['images_per_second'] / 60 for line in logs[1]]
-    assert shown[str(runs[0])] == ['0', '10', '-', '29.07', '10', 'never']           # a result without a count of images
-    assert shown[str(runs[1])] == ['0', '4', f'{sum(minutes):.1f}', '31.75', '4', f'epoch 1, minute {minutes[0]:.1f}']
+    tested = 'lspet_mpii, valid'
+    assert shown[str(runs[0])] == ['0', tested, '10', '-', '29.07', '10', 'never']       # a result without a count of images
+    assert shown[str(runs[1])] == ['0', tested, '4', f'{sum(minutes):.1f}', '31.75', '4',
+                                   f'epoch 1, minute {minutes[0]:.1f}']
 
 
 def test_pictures_are_put_beside_each_other(runs, tmp_path):
@@ -61,7 +63,7 @@ def test_minutes_of_an_epoch_whose_speed_is_not_known_are_not_known(runs, capsys
     log[-1] = json.dumps({**json.loads(log[-1]), 'images_per_second': 0.0})
     (runs[1] / 'log.jsonl').write_text('\n'.join(log))
     compare.main([str(runs[1])])
-    assert rows(capsys.readouterr().out)[str(runs[1])][2] == '-'
+    assert rows(capsys.readouterr().out)[str(runs[1])][3] == '-'
 
 
 def test_a_run_alone_and_one_that_is_not_tested_yet(runs, capsys):

@@ -1,4 +1,5 @@
 """Experiments: what a file inherits, what may be overridden, and how every mistake is named."""
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 import yaml
 
 from common import config
+from common.config.__main__ import lines
 from common.config.schema import schema
 from common.errors import InputError
 from common.programs import options
@@ -211,9 +213,19 @@ def test_an_override_of_another_experiment_is_checked_and_where_there_is_one_alo
 
 
 def test_a_reader_that_has_enough_is_no_error(root):
-    command = f'{sys.executable} -m common.config --cfg {BASE} | head -n 1'
-    done = subprocess.run(['bash', '-o', 'pipefail', '-c', command], cwd=root, capture_output=True, text=True)
-    assert done.stdout.startswith('name: mpii/base') and done.stderr == ''
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, '-m', 'common.config', '--cfg', str(BASE)], cwd=root, stdout=write,
+                          stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, '')
+
+
+def test_a_configuration_is_shown_with_where_each_value_comes_from(root, monkeypatch):
+    monkeypatch.chdir(root)
+    shown = list(lines('experiments/mpii/table2/i1.yaml', ['train.epochs=6']))
+    assert shown[shown.index('  epochs: 6') + 1].endswith('[--set train.epochs=6]')
+    assert shown[shown.index('  start_from: h1') + 1].endswith('[experiments/mpii/table2/i1.yaml]')
 
 
 # --- names and saved configurations --------------------------------------------------------------------------------

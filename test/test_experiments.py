@@ -71,14 +71,14 @@ def kind(path):
 
 
 def marked(paths):
-    """Of each kind one comes in every run, of the large networks those of Table 2; the others with --all."""
+    """Each network and each way to train one comes in every run, of the large ones those of Table 2; all with --all."""
     chosen = []
     for path in paths:
-        found = kind(path)
-        network = found[1]
+        data_set, network, *loss = kind(path)
+        parts = network, [data_set, *loss]
         small = network['backbone'] == 'resnet18' or path.parent == EXPERIMENTS / 'mpii/table2'
-        if small and network['stages'] < 3 and found not in chosen:
-            chosen.append(found)
+        if small and network['stages'] < 3 and not all(part in chosen for part in parts):
+            chosen += parts
             yield path
         else:
             yield pytest.param(path, marks=pytest.mark.long)

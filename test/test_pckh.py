@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refused import fails
 from scipy.io import savemat
 
 from common.errors import InputError
-from pose_mpii.layout import ground_truth_file, read_ground_truth, write_ground_truth
+from pose_mpii import evaluate as program
+from pose_mpii.layout import ground_truth_file, read_ground_truth, write_ground_truth, write_split
 from pose_mpii.paper import SCORES
 from pose_mpii.pckh import ALPHAS, distances, format_table, head_sizes, pckh, rules
 from pose_mpii.predictions import save_predictions
@@ -188,8 +190,7 @@ def data(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize('name', ['preds.mat', 'preds.json'])
-@pytest.mark.parametrize('module', [False, True])
+@pytest.mark.parametrize('name, module', [('preds.mat', False), ('preds.json', True)])
 def test_evaluate_prints_the_table_and_writes_json(data, name, module):
     done = evaluate('--pred', data / name, '--data', data, '--split', 'valid', '--json', data / 'new' / 'result.json',
                     cwd=ROOT if module else data, module=module)
@@ -208,11 +209,20 @@ def test_evaluate_prints_the_table_and_writes_json(data, name, module):
     ({'--data': 'nowhere'}, 'nowhere: no such folder'),
     ({'--json': 'preds.mat/result.json'}, 'cannot create this folder'),
     ({'--json': 'annot'}, 'annot: cannot be written')])
-def test_evaluate_says_in_one_line_what_is_wrong(data, options, expected):
+def test_evaluate_says_in_one_line_what_is_wrong(data, monkeypatch, options, expected):
     savemat(data / 'empty.mat', {'other': 1})
     save_predictions(data / 'two.mat', np.zeros((2, 16, 2)))
     options = {'--pred': 'preds.mat', '--data': '.', **options}
-    done = evaluate(*(item for pair in options.items() for item in pair), cwd=data)
-    assert done.returncode == 2
-    assert done.stderr.startswith('error: ') and done.stderr.count('\n') == 1
-    assert expected in done.stderr
+    monkeypatch.chdir(data)
+    assert expected in fails(program.main, [item for pair in options.items() for item in pair])
+
+
+def test_evaluate_says_where_people_are_measured_by_joints(data, capsys):
+    ground_truth_file(data, 'valid').unlink()
+    joints = np.full((16, 2), 200.0)
+    joints[9, 1] -= 40                        # from the neck to the top of the head; predicted at (220, 200)
+    write_split(data, 'valid', [{'image': 'x.jpg', 'center': [200, 200], 'scale': 1, 'joints': joints.tolist(),
+                                 'joints_vis': [1] * 16}])
+    program.main(['--pred', str(data / 'preds.mat'), '--data', str(data), '--json', str(data / 'result.json')])
+    assert 'Measured by head top to upper neck' in capsys.readouterr().out
+    assert json.loads((data / 'result.json').read_text())['unit'] == 'measured by head top to upper neck'

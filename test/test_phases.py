@@ -14,6 +14,7 @@ from runs import SMALL, arguments, experiment_file, folder, run, training_loader
 from common import config, files, provenance, results
 from common.errors import InputError
 from common.nets import bfloat16, pose_net
+from common.programs import options
 from common.runtime import Devices
 from common.train import phases
 from common.weights import checkpoint
@@ -62,14 +63,6 @@ def test_two_processes_do_not_train_in_one_folder(tiny_data, tmp_path):
         with pytest.raises(InputError, match='another process is writing there'):
             run('i1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     assert not (folder(tmp_path, 'h1') / 'run.json').exists()
-
-
-def test_an_earlier_run_is_not_overwritten(tiny_data, tmp_path, capsys):
-    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
-    before = (folder(tmp_path, 'h1') / 'last.state').read_bytes()
-    with pytest.raises(InputError, match='--resume'):
-        run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
-    assert (folder(tmp_path, 'h1') / 'last.state').read_bytes() == before
 
 
 def test_a_finished_run_that_is_tested_again_keeps_the_commit_that_trained_it(tiny_data, tmp_path):
@@ -130,6 +123,27 @@ def test_other_annotations_are_no_start_and_no_validation_split(tiny_data, tmp_p
         assert ('its valid holds other annotations than when' in capsys.readouterr().err) == warned
 
 
+def test_a_network_that_is_used_in_another_way_than_it_was_trained_is_a_warning(tmp_path, capsys):
+    config.save(config.load(experiment_file('i1'), ['input.size=[64, 64]', 'network.beta=20']), tmp_path / 'config.yaml')
+    options.load(experiment_file('i1'), ['network.beta=30'], tmp_path / 'best.params')
+    error = capsys.readouterr().err
+    assert error.count('\n') == 1 and 'trained with input.size [64, 64], and is used with [128, 128]; --cfg' in error
+
+
+def test_a_run_does_not_go_on_with_fewer_photographs(tiny_data, tmp_path):
+    data = shutil.copytree(tiny_data, tmp_path / tiny_data.name)
+    run('r1', data, tmp_path, '--set', 'train.epochs=1')
+    next((data / 'images').glob('train_*')).unlink()
+    with pytest.raises(InputError, match=r'has been trained on 16 people whose images were there; now there are 15'):
+        run('r1', data, tmp_path, '--set', 'train.epochs=2', '--resume')
+
+
+def test_several_workers_need_the_first_phase_before(tiny_data, tmp_path):
+    job = phases.Job(str(tiny_data), str(tmp_path), [], False, Devices([mx.cpu()], 'dist_sync', 'dist_sync', workers=2))
+    with pytest.raises(InputError, match='train that first'):
+        phases.train(config.load(experiment_file('i1')), None, job)
+
+
 def test_nobody_to_validate_on_is_trained_on(tiny_data, tmp_path):
     data = shutil.copytree(tiny_data, tmp_path / tiny_data.name)
     path = data / 'annot' / 'train.json'
@@ -173,7 +187,9 @@ def test_a_finished_run_is_not_trained_over_when_its_state_is_gone(tiny_data, tm
 
 def test_a_split_without_ground_truth_is_nothing_to_validate_on(tiny_data, tmp_path):
     data = shutil.copytree(tiny_data, tmp_path / 'data')
-    shutil.copy(data / 'annot/valid.json', data / 'annot/test.json')
+    people = files.read_json(data / 'annot/valid.json')
+    files.write_json(data / 'annot/test.json', [{key: person[key] for key in ('image', 'center', 'scale')}
+                                                for person in people])
     with pytest.raises(InputError, match='data.valid is test: has no ground truth to score'):
         run('h1', data, tmp_path, '--set', 'data.valid=test')
     assert not (folder(tmp_path, 'h1') / 'last.state').exists()
@@ -188,17 +204,23 @@ def test_people_without_a_joint_are_nothing_to_train_on(tiny_data, tmp_path):
 
 
 def test_a_commit_is_not_that_of_a_repository_around_the_project(tmp_path, monkeypatch):
-    assert provenance.commit()
-    monkeypatch.setattr(provenance, 'ROOT', tmp_path)
+    repository(tmp_path)
+    (tmp_path / 'project').mkdir()
+    monkeypatch.setattr(provenance, 'ROOT', tmp_path / 'project')
     assert provenance.commit() is None
 
 
 def test_a_commit_is_one_where_it_has_a_tag(tmp_path, monkeypatch):
-    me = ('-c', 'user.name=x', '-c', 'user.email=x')
-    for command in (['init'], [*me, 'commit', '--allow-empty', '-m', 'x'], [*me, 'tag', '-am', 'x', 'v1.0']):
-        subprocess.run(['git', *command], cwd=tmp_path, check=True, capture_output=True)
+    repository(tmp_path, ['tag', '-am', 'x', 'v1.0'])
     monkeypatch.setattr(provenance, 'ROOT', tmp_path)
     assert re.fullmatch('[0-9a-f]{40}', provenance.commit())
+
+
+def repository(path, *commands):
+    """Make a git repository with one commit, and let git do the commands there."""
+    me = ('-c', 'user.name=x', '-c', 'user.email=x', '-c', 'commit.gpgsign=false', '-c', 'tag.gpgSign=false')
+    for command in (['init'], ['commit', '--allow-empty', '-m', 'x'], *commands):
+        subprocess.run(['git', *me, *command], cwd=path, check=True, capture_output=True)
 
 
 def test_overrides_reach_the_first_phase_but_for_what_tells_the_phases_apart():

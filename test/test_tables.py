@@ -1,4 +1,5 @@
 """The paper's figures and how ours come to stand beside them."""
+import re
 import shutil
 
 import numpy as np
@@ -8,6 +9,7 @@ from tabled import coco_result, result, row
 from common import files, results
 from pose_coco import paper as coco_paper
 from pose_mpii import paper
+from pose_mpii.pckh import METRICS
 from scripts import paper_tables
 
 
@@ -220,10 +222,27 @@ def test_the_scores_of_a_page_are_those_of_the_tables(root, page):
     assert rows and set(rows) <= set((root / 'results/tables.md').read_text().splitlines())
 
 
+def triples(tree):
+    """The scores of a JSON as pages show them."""
+    if isinstance(tree, dict) and all(isinstance(tree.get(key), (int, float)) for key in METRICS):
+        yield ' / '.join(f'{tree[key]:.1f}' for key in METRICS)
+    for branch in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from triples(branch)
+
+
+@pytest.mark.parametrize('page', ['results/resnet18', 'results/resnet18_studies', 'results/error_model', 'common/README'])
+def test_every_score_of_a_page_was_measured(root, page):
+    known = {cell.strip() for line in (root / 'results/tables.md').read_text().splitlines() for cell in line.split('|')}
+    for path in (*(root / 'results').rglob('*.json'), *(root / 'models').glob('*.json')):
+        known |= {*triples(files.read_json(path))}
+    shown = re.findall(r'(?<![\d.+-])\d+\.\d / \d+\.\d / \d+\.\d', (root / f'{page}.md').read_text())
+    assert shown and {*shown} <= known
+
+
 def test_the_scores_of_the_readme_are_those_of_the_tables(root):
     """Whatever rows it makes of them."""
     shown = (root / 'README.md').read_text().partition('\n## Results')[2].partition('\n## ')[0]
     cells = {cell.strip().strip('*') for line in shown.splitlines() if line.startswith('| ') and ' / ' in line
              for cell in line.split('|') if cell.count(' / ') == 2}
     tables = (root / 'results/tables.md').read_text().splitlines()
-    assert cells <= {cell.strip() for line in tables for cell in line.split('|')}
+    assert cells and cells <= {cell.strip() for line in tables for cell in line.split('|')}

@@ -90,6 +90,20 @@ def assert_equal_outputs(one, other):
 
 # --- names, colours and grid: without PyTorch ------------------------------------------------------------------------
 
+@pytest.mark.parametrize('head', ['head', 'keypoint_head'])
+def test_mmposes_networks_are_those_of_simple_baselines_on_rgb(root, read, images, capsys, head):
+    cfg, net = network(root, *HEAD, 'test.decode=quarter')
+    state = {f'{head}.{name}' if name.startswith(('deconv_layers', 'final_layer')) else f'backbone.{name}': array
+             for name, array in theirs(net, 'Simple Baselines').items()}
+    out = read(state, '--set', 'input.size=[64, 64]')
+    told = capsys.readouterr().out
+    assert 'MMPose, resnet18, RGB' in told and '0 missing' in told and '0 left over' in told
+    loaded = config.load(out / 'pose_resnet_18.yaml')
+    assert (loaded.network.grid, loaded.test.decode) == ('corner', 'quarter')
+    assert_equal_outputs(outputs(loaded, inference.load_network(loaded, out / 'pose_resnet_18.params', CPU), images),
+                         outputs(cfg, net, images))
+
+
 def test_simple_baselines_networks_are_run_as_they_were_trained(root, read, images, capsys):
     """On BGR, by red's mean for blue; without its last 32 pixels in each direction the file's name has no size."""
     cfg, net = network(root, *HEAD, 'test.decode=quarter')
@@ -316,6 +330,6 @@ def test_with_pytorch_in_an_environment_of_its_own(root, tmp_path):
     (packages / 'more.pth').write_text(f'{Path(pytest.__file__).parents[1]}\n')
     if subprocess.run([python, '-c', 'import torch'], capture_output=True).returncode:
         pytest.skip("this PyTorch is one for GPUs, and needs NVIDIA's libraries")
-    done = subprocess.run([python, '-m', 'pytest', '-q', __file__, '-k', 'format or dicts or damaged or pytorch'],
+    done = subprocess.run([python, '-m', 'pytest', '-q', __file__, '-k', 'format or dicts or damaged or in_pytorch'],
                           cwd=root, capture_output=True, text=True)
     assert done.returncode == 0 and ' 10 passed' in f' {done.stdout}', done.stdout

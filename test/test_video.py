@@ -88,10 +88,14 @@ def test_a_video_says_how_fast_it_was_and_takes_the_flip_test_only_if_asked(show
 
 
 def test_people_keep_their_numbers_in_a_video(shown, tmp_path):
-    shown(write(tmp_path / 'x.avi'), '--box', '0,0,40,60', '--box', '50,0,40,60', '--out', tmp_path / 'out.avi',
+    (tmp_path / 'boxes.json').write_text(json.dumps([       # whose order changes from frame to frame
+        {'image_id': number, 'bbox': [x, 8, 30, 40], 'score': score} for number in range(6)
+        for x, score in ((4, 0.9 - 0.2 * (number % 2)), (56, 0.8))]))
+    shown(write(tmp_path / 'x.avi'), '--boxes', tmp_path / 'boxes.json', '--out', tmp_path / 'out.avi',
           '--json', tmp_path / 'x.json')
     found = json.loads((tmp_path / 'x.json').read_text())
-    assert [(person['image'], person['person']) for person in found] == [(n, k) for n in range(6) for k in (0, 1)]
+    assert len(found) == 12
+    assert {(person['person'], person['box'][0] < 40) for person in found} == {(0, True), (1, False)}
 
 
 # --- cameras and streams -------------------------------------------------------------------------------------------

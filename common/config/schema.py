@@ -48,8 +48,8 @@ def schema() -> dict:
                                              'corner: its centre is at i*s, as in networks trained elsewhere '
                                              '(`common.grid`)'),
             'stages': Key(integer(1, 8), 'of Figure 1'),
-            'beta': Key(number(0, above=True), "the integral's softmax is taken of beta * heat map: a map of height 1 is "
-                                               'nearly flat to it'),
+            'beta': Key(number(0, above=True), "the integral's softmax is taken of beta * heat map; of H1 and I1 it is "
+                                               '7.5 log2(n) for n x n cells, another one for other heat maps'),
             'debiased': Key(boolean(), "take the background's weights off those of the softmax (`nets.integral`)"),
         },
         'loss': {

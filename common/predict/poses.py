@@ -49,7 +49,8 @@ class Scene(NamedTuple):
 def find_poses(cfg, net, images, contexts, at_once=PER_CONTEXT) -> Iterator[Scene]:
     """Yield the `Scene` of each of the images by the configured decoding, few at a time, and all their people together.
 
-    images: (label, RGB uint8 (H, W, 3), `boxes.Boxes`), or None for the boxes where one person fills the image.
+    images: (label, RGB uint8 (H, W, 3), `boxes.Boxes`), or None for the boxes where one person fills the image. A box is
+    what the network sees: with room around the person, as `boxes.grown` makes it of a tight one.
     InputError where a box is not of its image, and where what the network puts out is not a number.
     """
     images, people = iter(images), at_once * len(contexts)

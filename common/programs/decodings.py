@@ -163,21 +163,21 @@ def main(dataset, argv=None):
     export = next((path for path in (args.params, args.control) if path and is_export(path)), None)
     if export:
         raise InputError(f'{export}: an export has one decoding; give the .params that it was made of')
-    source = Source(args.data, args.split, dataset.source_options(args))
-    files.check_outputs([args.json], [args.cfg, args.params, args.control, *dataset.files(source)])
     cfg = options.configuration(args, dataset)
+    source = Source(args.data, args.split or cfg.data.valid, dataset.source_options(args))
+    files.check_outputs([args.json], [args.cfg, args.params, args.control, *dataset.files(source)])
     if cfg.network.head == 'regression':
         raise InputError(f'{cfg.name}: a regression network has no heat maps to decode')
     dataset = dataset.with_skeleton(skeleton.of(cfg))
     people = dataset.people(source, cfg.input.size)
     if people.truth is None:
-        raise InputError(f'--split {args.split}: has no ground truth to score')
+        raise InputError(f'--split {source.split}: has no ground truth to score')
     contexts = runtime.contexts(args.gpus, args.cpus)
     net, control = (inference.load_network(cfg, path, contexts) if path else None
                     for path in (args.params, args.control))
     found = study(dataset, cfg, net, people, contexts, control)
     if args.json:
-        files.write_json(args.json, {**found, **provenance.of_test(cfg, args.data, args.split)})
+        files.write_json(args.json, {**found, **provenance.of_test(cfg, args.data, source.split)})
     print(local_table(found['local']), debiased_table(found['debiased']), sep='\n')
     print(f'{found["second"]:.1f}% of the maps have a second mode above {SECOND:.0%} of the first\n')
     if 'modes' in found:

@@ -1,11 +1,14 @@
 """The command line that the programs of every data set share."""
 import argparse
+import sys
+from pathlib import Path
 
 from easydict import EasyDict
 
 from common import config, runtime, skeleton
 from common.errors import InputError
 from common.predict import onnx_net
+from common.train.resume import CONFIG
 
 
 def parser(description) -> argparse.ArgumentParser:
@@ -44,7 +47,7 @@ def add_data(parser, dataset):
 def add_source(parser, dataset):
     """The options that say where people come from."""
     add_data(parser, dataset)
-    parser.add_argument('--split', default=dataset.valid, help=f'the split (default: {dataset.valid})')
+    parser.add_argument('--split', help="the split (default: the experiment's data.valid)")
     dataset.add_source_options(parser)
 
 
@@ -57,13 +60,32 @@ def experiment(args, overrides) -> EasyDict:
     """The configuration in --cfg, or else that of the export in --params; InputError where neither is given."""
     if args.cfg is None and not onnx_net.is_export(args.params):
         raise InputError('--cfg is needed: only an exported .onnx holds its configuration')
-    return load(args.cfg, overrides) if args.cfg is not None else _alone(
+    return load(args.cfg, overrides, args.params) if args.cfg is not None else _alone(
         onnx_net.configuration(args.params, overrides), overrides)
 
 
-def load(path, overrides) -> EasyDict:
-    """The one experiment of a program (`config.load`); InputError where an override names another one, too."""
-    return _alone(config.load(path, overrides), overrides)
+def load(path, overrides, params=None) -> EasyDict:
+    """The one experiment of a program (`config.load`); InputError where an override names another one, too.
+
+    params: the file of a trained network; a warning says what that was trained with, and is not used with.
+    """
+    cfg = _alone(config.load(path, overrides), overrides)
+    if params:
+        _warn_of_other_values(cfg, Path(params).with_name(CONFIG), {text.partition('=')[0].strip() for text in overrides})
+    return cfg
+
+
+def _warn_of_other_values(cfg, trained, meant):
+    """A warning for each key but those meant in which the configuration beside trained parameters differs.
+
+    A network fits other sizes of the input, grids, colours and betas as well, and only its scores would be worse.
+    """
+    if not trained.exists():
+        return
+    for key, (was, now) in config.differences(config.load(trained), cfg).items():
+        if key.partition('.')[0] in ('input', 'network') and key not in ('network.pretrained', *meant):
+            print(f'warning: {trained.parent}: was trained with {key} {was}, and is used with {now}; --cfg {trained} has '
+                  'all that it was trained with', file=sys.stderr)
 
 
 def _alone(cfg, overrides):

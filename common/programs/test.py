@@ -92,7 +92,7 @@ def main(dataset, argv=None):
     parser.add_argument('--save', metavar='FILE', help='write the predictions')
     args = parser.parse_args(argv)
     cfg = options.configuration(args, dataset, ['test.flip=true'] * args.flip_test)
-    source = Source(args.data, args.split, dataset.source_options(args))
+    source = Source(args.data, args.split or cfg.data.valid, dataset.source_options(args))
     outputs = Outputs(args.json, args.picture, args.save and dataset.save_path(args.save, source, cfg.name))
     if outputs.picture:
         visualise.check_suffix(outputs.picture)

@@ -3,9 +3,11 @@
 - torchvision's ResNets: 'layer3.0.conv1.weight', 'fc.weight';
 - Simple Baselines (microsoft/human-pose-estimation.pytorch): the same, 'deconv_layers.0.weight', 'final_layer.weight';
 - the authors of our paper (JimmySuen/integral-human-pose): 'backbone.layer3.0.conv1.weight', 'head.features.0.weight';
+- MMPose's heat maps on a ResNet (open-mmlab/mmpose): 'backbone.layer3.0.conv1.weight', and 'head.deconv_layers.0.weight'
+  or, before its version 1, 'keypoint_head.deconv_layers.0.weight';
 - ours, as `common.torch_weights` writes them: 'trunks.0.layer3.0.conv1.weight'.
 
-The first three are GluonCV's names but for batch normalisation's, and `matching` knows these. 'module.' before all of
+The first four are GluonCV's names but for batch normalisation's, and `matching` knows these. 'module.' before all of
 them is from a training on several GPUs.
 """
 import re
@@ -20,6 +22,7 @@ from common.nets import backbone
 
 GLUON = {'weight': 'gamma', 'bias': 'beta'}   # of batch normalisation: PyTorch's and Gluon's
 TORCH = {gluon: torch for torch, gluon in GLUON.items()}
+MMPOSES_HEAD = re.compile(r'^(keypoint_)?head\.(?=deconv_layers\.|final_layer\.)')
 
 
 class Kind(NamedTuple):
@@ -30,12 +33,14 @@ class Kind(NamedTuple):
     settings: dict                            # keys of a configuration by which it is run as it was trained
 
 
-# Both have their cells on the grid `corner`: Simple Baselines' targets are drawn about the cell round(joint / stride)
-# and read back as cell * stride (lib/dataset/JointsDataset.py, lib/core/inference.py); the authors' joints are
-# compared as joint / width with cell / cells (common_pytorch/loss/integral.py), without a beta.
+# All have their cells on the grid `corner`: Simple Baselines' targets, and those of MMPose's codec MSRAHeatmap, are drawn
+# about the cell round(joint / stride) and read back as cell * stride (lib/dataset/JointsDataset.py,
+# lib/core/inference.py); the authors' joints are compared as joint / width with cell / cells
+# (common_pytorch/loss/integral.py), without a beta.
 RESNET = Kind('a ResNet', 'rgb', {})
 SIMPLE_BASELINES = Kind('Simple Baselines', 'bgr', {
     'network.grid': 'corner', 'loss.heatmap': 'mse', 'loss.joint': 'none', 'loss.window': 0, 'test.decode': 'quarter'})
+MMPOSE = Kind('MMPose', 'rgb', SIMPLE_BASELINES.settings)
 AUTHORS = Kind("the authors' network", 'rgb', {
     'network.grid': 'corner', 'network.beta': 1, 'network.debiased': False, 'loss.heatmap': 'none', 'loss.joint': 'l1',
     'loss.window': 0, 'test.decode': 'integral'})
@@ -70,7 +75,10 @@ def network(state, path) -> Network:
     """The network in a state dict {PyTorch's name: array} of a file; InputError where it is of none of the kinds."""
     module = 'module.' if all(name.startswith('module.') for name in state) else ''
     arrays = _gluon({name[len(module):]: array for name, array in state.items()})
-    if any(name.startswith('backbone.') for name in arrays):
+    if any(MMPOSES_HEAD.match(name) for name in arrays):
+        kind, arrays = MMPOSE, {MMPOSES_HEAD.sub('', re.sub(r'^backbone\.', '', name)): array
+                                for name, array in arrays.items()}
+    elif any(name.startswith('backbone.') for name in arrays):
         kind, arrays = AUTHORS, _one_head(arrays)
     elif any(name.startswith('stem.') for name in arrays):
         kind = OURS
@@ -91,7 +99,7 @@ def _backbone(arrays, path):
         if counts == blocks and (block is backbone.BottleneckV1b) == bottleneck:
             return name
     raise InputError(f'{path}: has no network that is known here: {", ".join(backbone.LAYERS)} of torchvision, in '
-                     'Simple Baselines, or in the network of the paper\'s authors')
+                     'Simple Baselines or MMPose, or in the network of the paper\'s authors')
 
 
 def _gluon(state):
