@@ -18,8 +18,7 @@ import numpy as np
 from common import config, files, results
 from common.data.images import read_image
 from common.errors import InputError
-from common.guard.checks import is_count
-from common.guard.rules import check_record, is_number
+from common.guard.rules import check_record, is_count, is_number
 from common.predict import visualise
 from common.programs import options
 from common.programs.cli import run

@@ -11,8 +11,7 @@ from easydict import EasyDict
 
 from common import config, files, skeleton
 from common.errors import InputError
-from common.guard.checks import is_object, is_text
-from common.guard.rules import check_record, is_list, is_number
+from common.guard.rules import check_record, is_list, is_number, is_object, is_text
 from common.provenance import ROOT
 
 EXPERIMENTS = ROOT / 'experiments'

@@ -8,8 +8,7 @@ from typing import NamedTuple
 from common.errors import InputError
 from common.files import read_json
 from common.guard import yaml_text
-from common.guard.checks import is_text
-from common.guard.rules import check_record, check_records, is_list, is_name, is_number
+from common.guard.rules import check_record, check_records, is_list, is_name, is_number, is_text
 from common.predict.boxes import PERSON
 
 NAME = 'person'
@@ -123,10 +122,6 @@ def is_whole(value) -> bool:
     return type(value) is int and 0 <= value < 2 ** 63
 
 
-def are_numbers(value, count) -> bool:
-    return is_list(value, is_number, count)
-
-
 def _are_names(value):
     return is_list(value, lambda name: is_text(name) and name.isprintable() and 0 < len(plain(name)) <= 80) \
         and 0 < len({*map(plain, value)}) == len(value)
@@ -134,7 +129,7 @@ def _are_names(value):
 
 def _fields(joints):
     def are_labels(value):
-        return are_numbers(value, 3 * joints) and all(flag in (0, 1, 2) for flag in value[2::3])
+        return is_list(value, length=3 * joints) and all(flag in (0, 1, 2) for flag in value[2::3])
     return {
         'image_id': WHOLE,
         'bbox': BOX,
@@ -145,7 +140,7 @@ def _fields(joints):
 
 
 WHOLE = (is_whole, 'a whole number')
-BOX = (lambda value: are_numbers(value, 4), 'four finite numbers [x, y, width, height]')
+BOX = (lambda value: is_list(value, length=4), 'four finite numbers [x, y, width, height]')
 OPTIONAL = ('area', 'iscrowd')
 _SIDE = (lambda value: is_whole(value) and value > 0, 'a whole number above 0')
 _NAMES = (_are_names, 'a list of different names')

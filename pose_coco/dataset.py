@@ -137,9 +137,6 @@ class Coco(Dataset):
     skeleton, metrics, decides, scored = SKELETON, COLUMNS, 'AP', True
     reference, paper = 'ResNet-101 at 256 x 256 on test-dev', paper.SCORES
 
-    def samples(self, source, size) -> list:
-        return load_people(source.data, source.split, size, **source.options).samples
-
     def people(self, source, size) -> People:
         truth = read_split(source.data, source.split) if has_annotations(source.data, source.split) else None
         if truth is not None and not source.options.get('boxes'):

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.files import read_json, write_text
-from common.guard.rules import check_records, is_number
+from common.guard.rules import check_records, is_list, is_number
 from pose_coco import annotations
-from pose_coco.annotations import BOX, PERSON, WHOLE, are_numbers, check_image, is_whole
+from pose_coco.annotations import BOX, PERSON, WHOLE, check_image, is_whole
 from pose_coco.skeleton import JOINTS
 
 
@@ -147,7 +147,7 @@ _DETECTION = {'image_id': WHOLE, 'category_id': WHOLE, 'bbox': BOX, 'score': (is
 _RESULT = {
     'image_id': WHOLE,
     'category_id': (lambda value: is_whole(value) and value == PERSON, f'{PERSON}, the person'),
-    'keypoints': (lambda value: are_numbers(value, 3 * len(JOINTS)),
+    'keypoints': (lambda value: is_list(value, length=3 * len(JOINTS)),
                   f'{len(JOINTS)} times x, y, score, finite numbers'),
     'score': (is_number, 'a finite number'),
 }

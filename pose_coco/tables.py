@@ -1,6 +1,6 @@
 """Table 8 of the paper from results on the disk (`scripts/paper_tables.py`)."""
 from common import provenance, results
-from common.guard.checks import is_number_or_null, is_object
+from common.guard.rules import is_number_or_null, is_object
 from common.results import NOBODY, NOT_RUN, markdown, mean_and_spread
 from pose_coco import paper
 from pose_coco.ap import COLUMNS

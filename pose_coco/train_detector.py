@@ -124,8 +124,8 @@ def train_one_epoch(step, trainer, loader, contexts, title) -> dict:
             'images_per_second': images / (time.time() - start)}
 
 
-def fit(args, contexts, folder) -> list:
-    """Train on `contexts` from the state in the folder, or else from the beginning; returns the history."""
+def fit(args, contexts, folder):
+    """Train on `contexts` from the state in the folder, or else from the beginning."""
     people = People(args.data, args.split, args.short)
     net = detector.build(bool(args.pretrained), args.images, args.short)
     runtime.seed_everything(0)
@@ -151,7 +151,6 @@ def fit(args, contexts, folder) -> list:
         files.write_text(folder / LOG, ''.join(json.dumps(line) + '\n' for line in history))
         checkpoint.save_state(folder / STATE, net, trainer, history, begun=None)
         tqdm.write(', '.join(f'{name.replace("_", " ")} {value:.4g}' for name, value in history[-1].items()))
-    return history
 
 
 def check_same_run(folder, about, resume):

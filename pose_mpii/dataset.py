@@ -74,7 +74,7 @@ class Mpii(Dataset):
                    for sample in to_samples(source.data, part, size, self.skeleton)]
         if not all('joints' in record for part in records.values() for record in part):    # some of `test`
             return People(samples)
-        truth = joined(of_split(source.data, part, own, self.skeleton) for part, own in records.items())
+        truth = joined(of_split(source.data, part, self.skeleton, own) for part, own in records.items())
         return People(samples, truth, unit(source.data, source.split, self.skeleton))
 
     def files(self, source) -> list:

@@ -31,8 +31,7 @@ from common.data.crop import crop_matrix, transform_points
 from common.dataset import Source
 from common.errors import InputError
 from common.files import check_outputs, replacing, write_json
-from common.guard.checks import is_count, is_object
-from common.guard.rules import check_record, is_number
+from common.guard.rules import check_record, is_count, is_number, is_object
 from common.predict import visualise
 from common.programs.cli import run
 from common.results import TEST, markdown, read

@@ -38,7 +38,7 @@ def main(argv=None):
     person = skeleton.read(arguments.skeleton) if arguments.skeleton else SKELETON
     inputs = [arguments.pred, arguments.skeleton, *MPII.files(Source(arguments.data, arguments.split))]
     check_outputs([arguments.json], inputs)
-    people = truth.joined(truth.alone(arguments.data, part, person) for part in parts(arguments.split))
+    people = truth.joined(truth.of_split(arguments.data, part, person) for part in parts(arguments.split))
     result = pck(read_predictions(arguments.pred, len(people.joints), person), *people, rules(person))
     about = truth.unit(arguments.data, arguments.split, person)
     print(*(text.capitalize() for text in about.values()), format_table(result, how=rules(person)), sep='\n')

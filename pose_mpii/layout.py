@@ -17,8 +17,7 @@ from scipy.io import savemat
 from common.errors import InputError
 from common.files import read_bytes, read_json, replacing, write_text
 from common.guard import matlab
-from common.guard.checks import is_count
-from common.guard.rules import check_records, is_list, is_name, is_number
+from common.guard.rules import check_records, is_count, is_list, is_name, is_number
 from pose_mpii.skeleton import JOINTS, SHORT_NAMES, SKELETON
 
 LABELS = ('joints', 'joints_vis')             # what the split `test` may lack

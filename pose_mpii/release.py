@@ -57,7 +57,7 @@ def _person(image, index, is_train, struct):
     return Person(image=image, index=index, is_train=is_train,
                   center=_numbers(_first(struct.get('objpos')), 'x', 'y'),
                   scale=float(scale[0]) if scale is not None and scale[0] > 0 else None,
-                  head_box=head_box.reshape(2, 2) if head_box is not None and _has_area(head_box) else None,
+                  head_box=head_box.reshape(2, 2) if head_box is not None and (head_box[2:] > head_box[:2]).all() else None,
                   joints=joints, visible=visible)
 
 
@@ -81,8 +81,3 @@ def _numbers(struct, *fields):
     if any(type(value) not in (int, float) or not math.isfinite(value) for value in values):
         return None
     return np.array(values, dtype=np.float64)
-
-
-def _has_area(box):
-    x1, y1, x2, y2 = box
-    return x2 > x1 and y2 > y1

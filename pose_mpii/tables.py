@@ -5,8 +5,7 @@ from typing import Optional, Tuple
 
 from common import config, files, provenance, results
 from common.deploy import complexity
-from common.guard.checks import is_number_or_null, is_object, is_text
-from common.guard.rules import check_record, is_list, is_number
+from common.guard.rules import check_record, is_list, is_number, is_number_or_null, is_object, is_text
 from common.predict import visualise
 from common.predict.decode import HEATMAP_DECODINGS
 from common.programs import decodings
@@ -203,25 +202,22 @@ def table7(section) -> str:
                          ['', 'PCKh@0.5', 'image', 'parameters', 'multiply-accumulates'], rows, 'test')
 
 
-def figure3(section, path) -> bool:
-    """Draw the PCKh curves of the section's H1, R1, I* and I1 (its first seeds); False where none has been run."""
+def figure3(section, path):
+    """Draw the PCKh curves of the section's H1, R1, I* and I1 (its first seeds), those that have been run."""
     runs = {method: section.seeds(f'table2/{method}') for method in FIGURE3}
     curves = {paper.NAMES[method].replace('\\', ''): seeds[0]['curve'] for method, seeds in runs.items() if seeds}
     if curves:
         visualise.save_curves(path, ALPHAS, curves, 'alpha (fraction of the head size)', 'PCKh@alpha (%)')
-    return bool(curves)
 
 
-def figure2(section, data, path) -> bool:
-    """Draw the heat maps of the section's H1 and I1; False where their best.params are not beside their results."""
+def figure2(section, data, path):
+    """Draw the heat maps of the section's H1 and I1, where their best.params are beside their results."""
     runs = [section.seeds(f'table2/{method}') for method in ('h1', 'i1')]
     networks = [(seeds[0]['path'].with_name(CONFIG), seeds[0]['path'].with_name(BEST))
                 for seeds in runs if seeds]
-    if len(networks) < 2 or not all(params.exists() for _, params in networks):
-        return False
-    heatmaps.main(['--data', str(data), '--people', '0,1,2', '--out', str(path),
-                   *(str(a) for network in networks for a in ('--network', *network))])
-    return True
+    if len(networks) == 2 and all(params.exists() for _, params in networks):
+        heatmaps.main(['--data', str(data), '--people', '0,1,2', '--out', str(path),
+                       *(str(a) for network in networks for a in ('--network', *network))])
 
 
 def write(found, out, data) -> str:

@@ -30,30 +30,22 @@ def joined(truths) -> Truth:
     return Truth(*map(np.concatenate, zip(*truths)))
 
 
-def of_split(data, split, records, person) -> Truth:
-    """The `Truth` of the records of one split with the joints of `person`, a `Skeleton`.
+def of_split(data, split, person, records=None) -> Truth:
+    """The `Truth` of one split with the joints of `person`, a `Skeleton`.
 
-    InputError as `layout.read_ground_truth`, where the two files do not hold the same people in the same order, and
-    where nobody can be scored.
+    records: those of the split, where they are known; else they are only read if its ground truth is absent. InputError
+    as `layout.read_ground_truth`, where the two do not hold the same people in the same order, and where nobody can be
+    scored.
     """
     path = ground_truth_file(data, split)
     if not path.exists():
-        return of_records(annotation_file(data, split), records, person)
-    joints, visible, head_boxes = read_ground_truth(path, len(records), person)
-    for index, record in enumerate(records):
+        return of_records(annotation_file(data, split), records or read_split(data, split, person), person)
+    joints, visible, head_boxes = read_ground_truth(path, records and len(records), person)
+    for index, record in enumerate(records or ()):
         both = visible[index] & (np.array(record['joints_vis']) > 0)
         if np.abs(np.array(record['joints'], float)[both] - joints[index, both]).max(initial=0) > 1:
             raise InputError(f'{path}: person {index} has other joints than record {index} of '
                              f'{annotation_file(data, split)}; both should be of one release, in one order')
-    return Truth(joints, visible, head_sizes(head_boxes))
-
-
-def alone(data, split, person) -> Truth:
-    """The `Truth` of one split where its ground truth is enough: the records are only read if that is absent."""
-    path = ground_truth_file(data, split)
-    if not path.exists():
-        return of_records(annotation_file(data, split), read_split(data, split, person), person)
-    joints, visible, head_boxes = read_ground_truth(path, person=person)
     return Truth(joints, visible, head_sizes(head_boxes))
 
 

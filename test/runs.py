@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from common import skeleton
 from common.data.loader import Loader
 from common.data.loader import training_loader as loader_of
-from common.programs.train import samples
+from common.dataset import Source
 from common.weights import checkpoint
 from pose_mpii import train
 from pose_mpii.dataset import MPII
@@ -21,7 +22,7 @@ SEVENTEEN = f'data.skeleton={ROOT}/pose_coco/skeleton.yaml'   # joints instead o
 
 def training_loader(cfg, data, phase=0) -> Loader:
     """The batches that an experiment is trained on."""
-    return loader_of(cfg, samples(MPII, cfg, data, cfg.data.train), phase)
+    return loader_of(cfg, MPII.with_skeleton(skeleton.of(cfg)).samples(Source(data, cfg.data.train), cfg.input.size), phase)
 
 
 def experiment_file(method):

@@ -7,6 +7,7 @@ import pytest
 
 from common import config, runtime
 from common.data.loader import training_loader
+from common.dataset import Source
 from common.deploy import complexity
 from common.nets import pose_net
 from common.predict import inference
@@ -94,7 +95,7 @@ def test_it_trains_a_step_and_is_evaluated(path, sets):
     runtime.seed_everything(0)
     net = pose_net.create(cfg, contexts)
     graph, trainer = loss_graph(cfg, net), optimizer(net)
-    batches = training_loader(cfg, program.samples(dataset, cfg, data, cfg.data.train)).batches(1)
+    batches = training_loader(cfg, dataset.samples(Source(data, cfg.data.train), cfg.input.size)).batches(1)
     losses, = train_step(graph, trainer, next(batches), contexts)
     loss = losses.asnumpy().sum(axis=1)
     assert np.isfinite(loss).all() and (loss > 0).tolist() == [cfg.loss.heatmap != 'none', cfg.loss.joint != 'none']

@@ -13,18 +13,14 @@ class Key(NamedTuple):
     meaning: str
 
 
-def _skeleton():
-    return Rule('a skeleton: the path of its file from this one, such as ../../pose_mpii/skeleton.yaml', bool,
-                skeleton.check)
-
-
 def schema() -> dict:
     """{section: {key: `Key`}}; the section `loss` holds the keys of every heat-map loss that is defined."""
     kinds = losses.kinds()
     return {
         'data': {
             'set': Key(relative_path(), 'the data set: its programs are in the package pose_SET'),
-            'skeleton': Key(_skeleton(), 'the joints of a person (`common.skeleton`)'),
+            'skeleton': Key(Rule('a skeleton: the path of its file from this one, such as ../../pose_mpii/skeleton.yaml',
+                                 bool, skeleton.check), 'the joints of a person (`common.skeleton`)'),
             'train': Key(relative_path(), 'the split trained on'),
             'valid': Key(relative_path(), 'the split that decides when the rate drops and which epoch is best'),
         },

@@ -56,7 +56,7 @@ def read_image(path, step=1.0, upright=False, announced=None) -> Tuple[np.ndarra
                          f'{LONGEST} of a side')
     if width and announced not in (None, (width, height)):
         raise AnnotationError(_misfit(path, data, (width, height), announced))
-    if is_jpeg and (not data.endswith(jpeg.END_OF_IMAGE) or data.count(jpeg.START_OF_SCAN) > jpeg.FEW_SCANS):
+    if is_jpeg:
         data = jpeg.made_whole(path, data, width * height)
     image = None
     if width:

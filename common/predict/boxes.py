@@ -8,8 +8,7 @@ import numpy as np
 from common import files
 from common.data.crop import fit
 from common.errors import InputError
-from common.guard.checks import is_text
-from common.guard.rules import check_records, is_list, is_number
+from common.guard.rules import check_records, is_list, is_number, is_text
 
 PADDING = 1.25                                # a detector's box grows by this factor, as in Simple Baselines
 LEAST_SCORE, SAME = 0.5, 0.6                  # of a detector's boxes used, and the IoU above which two are one person's

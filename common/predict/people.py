@@ -4,6 +4,7 @@ The last one takes much else for people, too: what it finds are *proposals*, of 
 the network is sure of a person.
 """
 import sys
+from functools import partial
 from typing import Callable, Tuple
 
 from common.runtime import import_gluoncv    # before MXNet: it sets the threads
@@ -88,17 +89,12 @@ def people_in(net, output, shape, size) -> Tuple[np.ndarray, np.ndarray]:
     return bbox_xyxy_to_xywh(corners[inside]), scores[inside]
 
 
-class Finder:
-    """A detector as the demo asks it: (an image's name, RGB uint8 (H, W, 3)) -> `boxes.Boxes`."""
-
-    def __init__(self, net, context):
-        self._net, self._context = net, context
-
-    def __call__(self, name, image) -> boxes.Boxes:
-        check_shape(name, image.shape, self._net.short)
-        seen = transform_test(mx.nd.array(image, dtype=np.uint8), self._net.short, self._net.max_size)[0]
-        output = self._net(seen.as_in_context(self._context))
-        return boxes.detected(*people_in(self._net, output, seen.shape[2:], image.shape[:2]))
+def detect(net, context, name, image) -> boxes.Boxes:
+    """What a detector finds in the image of a name, RGB uint8 (H, W, 3)."""
+    check_shape(name, image.shape, net.short)
+    seen = transform_test(mx.nd.array(image, dtype=np.uint8), net.short, net.max_size)[0]
+    output = net(seen.as_in_context(context))
+    return boxes.detected(*people_in(net, output, seen.shape[2:], image.shape[:2]))
 
 
 def propose(name, image) -> boxes.Boxes:
@@ -125,10 +121,10 @@ def propose(name, image) -> boxes.Boxes:
 
 
 def finder(model, params, contexts, option) -> Callable:
-    """A `Finder` by the detector of a name, or `propose`; `option` names the parameters' file (`load_detector`).
+    """A function of an image's name and the image: `detect` by the detector of a name, or `propose`.
 
-    Without a name it is GluonCV's `DEFAULT`, or OpenCV's where that cannot be fetched, which is said. InputError as
-    `load_detector`, and for OpenCV's with a file.
+    option: how a user names the parameters' file (`load_detector`). Without a name it is GluonCV's `DEFAULT`, or
+    OpenCV's where that cannot be fetched, which is said. InputError as `load_detector`, and for OpenCV's with a file.
     """
     if model == HOG and params:
         raise InputError(f'{option.partition(" ")[0]} {params}: the detector {HOG} takes no file')
@@ -137,7 +133,7 @@ def finder(model, params, contexts, option) -> Callable:
     if model not in (None, OWN, *FASTER_RCNNS):
         raise InputError(f'--detector {model}: unknown; there are {", ".join((HOG, OWN, *FASTER_RCNNS))}')
     try:
-        return Finder(load_detector(model or DEFAULT, params, SHORT, contexts[:1], option), contexts[0])
+        return partial(detect, load_detector(model or DEFAULT, params, SHORT, contexts[:1], option), contexts[0])
     except InputError as error:
         if model or params:
             raise

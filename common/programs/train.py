@@ -1,7 +1,7 @@
 """Training an experiment, after the ones it starts from."""
 from typing import Callable
 
-from common import config, runtime, skeleton
+from common import config, results, runtime, skeleton
 from common.data.loader import require_readable, training_loader
 from common.dataset import People, Source
 from common.errors import InputError
@@ -10,18 +10,15 @@ from common.predict.inference import MeanLoss
 from common.programs import options
 from common.programs.test import Outputs, predict_and_score, test
 from common.train import phases
+from common.train.resume import CONFIG
+from common.train.run import BEST
 
 PICTURED = 6                                  # people in TensorBoard's picture of an epoch
 
 
-def samples(dataset, cfg, data, split) -> list:
-    """The people of a split as a configuration wants them (`Dataset.samples`)."""
-    return dataset.with_skeleton(skeleton.of(cfg)).samples(Source(data, split), cfg.input.size)
-
-
 def people_to_validate(dataset, cfg, data) -> People:
     """Those of the validation split; InputError where they cannot be scored, or an image of theirs cannot be read."""
-    people = dataset.with_skeleton(skeleton.of(cfg)).people(Source(data, cfg.data.valid), cfg.input.size)
+    people = dataset.people(Source(data, cfg.data.valid), cfg.input.size)
     if people.truth is None:
         raise InputError(f'data.valid is {cfg.data.valid}: has no ground truth to score')
     if cfg.train.saturates == 'loss' and not any(sample.visible.any() for sample in people.samples):
@@ -37,8 +34,6 @@ def validation(dataset, cfg, people, contexts) -> Callable:
     Metrics are those of the configured decoding, and 'decided_by' names the score's; 'decodings' has those of all of
     them, lists in the metrics' order, and 'picture' shows predictions for the first people.
     """
-    dataset = dataset.with_skeleton(skeleton.of(cfg))
-
     def validate(net):
         loss = MeanLoss(cfg, net.stride)
         joints, _, found = predict_and_score(dataset, cfg, net, people, contexts, 'validate', loss)
@@ -66,14 +61,15 @@ def main(dataset, argv=None):
     job = phases.Job(args.data, args.out, args.overrides, args.resume, runtime.devices(contexts, args.kvstore))
 
     def prepare(cfg, phase):
-        train, valid = samples(dataset, cfg, args.data, cfg.data.train), people_to_validate(dataset, cfg, args.data)
+        own = dataset.with_skeleton(skeleton.of(cfg))
+        train, valid = own.samples(Source(args.data, cfg.data.train), cfg.input.size), people_to_validate(own, cfg, args.data)
         return (training_loader(cfg, train, phase, (job.devices.rank, job.devices.workers)),
-                validation(dataset, cfg, valid, contexts), {'train': train, 'valid': valid.samples})
+                validation(own, cfg, valid, contexts), {'train': train, 'valid': valid.samples})
 
     folders = phases.train(cfg, prepare, job)
     for folder in folders:                    # the best network of each, on the split that it was chosen by
-        run = phases.finished(folder)
-        test(dataset, run.cfg, run.params, Source(args.data, run.cfg.data.valid), contexts,
-             Outputs(run.test, run.picture))
+        own = config.load(folder / CONFIG)
+        test(dataset, own, folder / BEST, Source(args.data, own.data.valid), contexts,
+             Outputs(folder / results.TEST, folder / phases.PICTURE))
     if folders:
         print(f'best networks, logs, scores and pictures: {", ".join(map(str, folders))}')

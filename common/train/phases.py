@@ -3,7 +3,7 @@ import gc
 import os
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from common import config, files, provenance, results, runtime
 from common.errors import InputError
@@ -27,20 +27,6 @@ class Job(NamedTuple):
     overrides: list                           # of the configuration, 'section.key=value' (`config.load`)
     resume: bool                              # go on where an earlier run of this experiment stopped
     devices: runtime.Devices
-
-
-class Finished(NamedTuple):
-    """A training that has ended, in its folder."""
-
-    cfg: Any
-    params: Path                              # of the best epoch
-    test: Path                                # where the scores of its test go
-    picture: Path                             # and its predictions
-
-
-def finished(folder) -> Finished:
-    """What `train` left in a folder."""
-    return Finished(config.load(folder / CONFIG), folder / BEST, folder / results.TEST, folder / PICTURE)
 
 
 def run_folder(out, cfg) -> Path:
@@ -153,9 +139,7 @@ def _train_one(cfg, phase, prepare, start, job):
         about['images'] = len(loader.samples)
         resumed = (folder / STATE).exists()
         if resumed:
-            resume.check_same_people(folder, cfg, about)
-            resume.check_same_images(folder, about)
-            resume.warn_of_other_steps(folder, cfg, about)
+            resume.check_goes_on(folder, cfg, about)
         elif start:
             resume.check_same_people(start.parent, cfg, about)
         if devices.rank == 0:

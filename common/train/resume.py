@@ -59,19 +59,20 @@ def check_same_people(folder, cfg, about):
                              'were not those of now; use another --out')
 
 
-def warn_of_other_steps(folder, cfg, about):
-    """A warning where a run goes on in other batches or on other devices: not as if it had never been interrupted."""
-    batch_size, devices = config.load(folder / CONFIG).train.batch_size, files.read_object(folder / ABOUT).get('devices')
+def check_goes_on(folder, cfg, about):
+    """InputError if a run that goes on has seen other annotations, or more or fewer images, than are there now.
+
+    A warning where it goes on in other batches or on other devices: not as if it had never been interrupted.
+    """
+    check_same_people(folder, cfg, about)
+    run = files.read_object(folder / ABOUT)
+    images = run.get('images', about['images'])
+    if images != about['images']:
+        raise InputError(f'{folder}: has been trained on {images} people whose images were there; now there are '
+                         f'{about["images"]}, with which it cannot go on')
     changes = [f'{name} {now} instead of {before}' for name, before, now in (
-        ('batches of', batch_size, cfg.train.batch_size), ('devices', devices, about['devices'])) if now != before]
+        ('batches of', config.load(folder / CONFIG).train.batch_size, cfg.train.batch_size),
+        ('devices', run.get('devices'), about['devices'])) if now != before]
     if changes:
         print(f'warning: {folder}: goes on with {" and ".join(changes)}; the network will not be that of an uninterrupted '
               'run to the last bit', file=sys.stderr)
-
-
-def check_same_images(folder, about):
-    """InputError if a run that goes on has been trained with more or fewer images than are there now."""
-    before = files.read_object(folder / ABOUT).get('images', about['images'])
-    if before != about['images']:
-        raise InputError(f'{folder}: has been trained on {before} people whose images were there; now there are '
-                         f'{about["images"]}, with which it cannot go on')

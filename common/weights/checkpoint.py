@@ -12,7 +12,7 @@ import numpy as np
 
 from common import files
 from common.errors import InputError
-from common.guard import checks, params, rules
+from common.guard import params, rules
 from common.weights import matching
 
 
@@ -123,7 +123,7 @@ def _progress(path, text, needed):
     except (KeyError, ValueError, AttributeError, TypeError, RecursionError):
         raise InputError(f'{path}: not the state of a run') from None
     good = {'history': rules.is_list(history, lambda line: _is_line(line, needed)),
-            'begun': begun is None or _is_begun(begun), 'updates': checks.is_count(updates)}
+            'begun': begun is None or _is_begun(begun), 'updates': rules.is_count(updates)}
     for key, is_good in good.items():
         if not is_good:
             raise InputError(f'{path}: not the state of a run: its "{key}" is not what a training writes')
@@ -132,14 +132,14 @@ def _progress(path, text, needed):
 
 def _is_line(line, needed):
     """Whether it is what an epoch leaves in the history; its validation loss may be absent, and need not be finite."""
-    return checks.is_object(line, needed) and type(line.get('validation_loss', 0)) in (int, float)
+    return rules.is_object(line, needed) and type(line.get('validation_loss', 0)) in (int, float)
 
 
 def _is_begun(epoch):
     """Whether it is what a `Meter` keeps of an epoch."""
-    return (checks.is_object(epoch, ('steps', 'images'), checks.is_count)
-            and checks.is_count(epoch.get('skipped', 0)) and checks.is_finite(epoch.get('seconds', 0.0))
-            and rules.is_list(epoch.get('sums'), checks.is_finite, 2))
+    return (rules.is_object(epoch, ('steps', 'images'), rules.is_count)
+            and rules.is_count(epoch.get('skipped', 0)) and rules.is_finite(epoch.get('seconds', 0.0))
+            and rules.is_list(epoch.get('sums'), rules.is_finite, 2))
 
 
 def _check_state(path, net, arrays):
