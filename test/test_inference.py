@@ -14,6 +14,8 @@ from common.weights import checkpoint
 from pose_mpii.dataset import MPII
 from pose_mpii.skeleton import SKELETON
 
+pytestmark = pytest.mark.usefixtures('narrow_file')
+
 CPU = [mx.cpu()]
 
 
