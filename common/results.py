@@ -160,7 +160,8 @@ def _on(results, split=None):
 def _source(result):
     """A line of the sources: the run, how it differs from the experiment's file now, and its JSON."""
     training = result['path'].with_name(TRAINING)
-    commit, dash, changed = str((files.read_object(training) if training.exists() else result).get('commit')).partition('-')
+    commit = (files.read_object(training) if training.exists() else result).get('commit')
+    commit, dash, changed = str(commit).partition('-')
     path = EXPERIMENTS / f'{result["experiment"]}.yaml'
     different = departures(result, _load(path)) if path.exists() else {}
     return (f'- `{result["experiment"]}`, seed {result["seed"]}, at most {result["config"]["train"]["epochs"]} epochs, '

@@ -54,10 +54,11 @@ def _person(image, index, is_train, struct):
         if numbers is not None and numbers[0] in range(len(JOINTS)):
             joints[int(numbers[0])] = numbers[1:]
             visible[int(numbers[0])] = True
+    has_area = head_box is not None and (head_box[2:] > head_box[:2]).all()
     return Person(image=image, index=index, is_train=is_train,
                   center=_numbers(_first(struct.get('objpos')), 'x', 'y'),
                   scale=float(scale[0]) if scale is not None and scale[0] > 0 else None,
-                  head_box=head_box.reshape(2, 2) if head_box is not None and (head_box[2:] > head_box[:2]).all() else None,
+                  head_box=head_box.reshape(2, 2) if has_area else None,
                   joints=joints, visible=visible)
 
 

@@ -5,8 +5,8 @@
 Reads every `test.json` below the folders of results and writes OUT/tables.md and OUT/figure3_*.png: sections for the
 paper's settings, one for each other family of experiments (such as experiments/cpu/mpii) and data set there are results
 of, and a list of all other experiments. Cells and tables that nobody has run say so. Several seeds of an experiment
-become mean and standard deviation. With --data, the folder of that data set, Figure 2 is drawn from the networks of H1 and I1 where their
-best.params lie beside their test.json.
+become mean and standard deviation. With --data, the folder of that data set, Figure 2 is drawn from the networks of H1
+and I1 where their best.params lie beside their test.json.
 """
 import sys
 from pathlib import Path

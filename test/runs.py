@@ -22,7 +22,8 @@ SEVENTEEN = f'data.skeleton={ROOT}/pose_coco/skeleton.yaml'   # joints instead o
 
 def training_loader(cfg, data, phase=0) -> Loader:
     """The batches that an experiment is trained on."""
-    return loader_of(cfg, MPII.with_skeleton(skeleton.of(cfg)).samples(Source(data, cfg.data.train), cfg.input.size), phase)
+    dataset = MPII.with_skeleton(skeleton.of(cfg))
+    return loader_of(cfg, dataset.samples(Source(data, cfg.data.train), cfg.input.size), phase)
 
 
 def experiment_file(method):

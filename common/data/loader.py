@@ -47,7 +47,8 @@ class Loader:
 
     The slot of an image that is skipped holds another one of the batch, or of the one before where it has none that is
     good, without visible joints and marked as not `read`; a warning goes to stderr once for each file, `skipped` (path ->
-    message) remembers it, and only where there is no batch before either is that an InputError. A file that cannot be read at all is a StorageError in any case.
+    message) remembers it, and only where there is no batch before either is that an InputError. A file that cannot be read
+    at all is a StorageError in any case.
     """
 
     def __init__(self, samples, size, batch_size, augment=None, seed=(0, 0), shard=(0, 1), threads=None):

@@ -76,7 +76,8 @@ def main(dataset, argv=None):
     if unknown:
         raise InputError(f'--joints: unknown joint {unknown[0]!r}; there are {", ".join(person.joints)}')
     size = common_size(configurations)
-    samples = dataset.samples(Source(args.data, args.split or configurations[0].data.valid, dataset.source_options(args)), size)
+    split = args.split or configurations[0].data.valid
+    samples = dataset.samples(Source(args.data, split, dataset.source_options(args)), size)
     try:
         chosen = [samples[range(len(samples)).index(int(index))] for index in args.people.split(',')]
     except ValueError:

@@ -71,7 +71,8 @@ def load(path, overrides, params=None) -> EasyDict:
     """
     cfg = _alone(config.load(path, overrides), overrides)
     if params:
-        _warn_of_other_values(cfg, Path(params).with_name(CONFIG), {text.partition('=')[0].strip() for text in overrides})
+        meant = {text.partition('=')[0].rpartition(':')[2].strip() for text in overrides}
+        _warn_of_other_values(cfg, Path(params).with_name(CONFIG), meant)
     return cfg
 
 

@@ -62,7 +62,8 @@ def main(dataset, argv=None):
 
     def prepare(cfg, phase):
         own = dataset.with_skeleton(skeleton.of(cfg))
-        train, valid = own.samples(Source(args.data, cfg.data.train), cfg.input.size), people_to_validate(own, cfg, args.data)
+        train = own.samples(Source(args.data, cfg.data.train), cfg.input.size)
+        valid = people_to_validate(own, cfg, args.data)
         return (training_loader(cfg, train, phase, (job.devices.rank, job.devices.workers)),
                 validation(own, cfg, valid, contexts), {'train': train, 'valid': valid.samples})
 
