@@ -3,10 +3,10 @@
     python -m common.compare RUN RUN... [--reach SCORE] [--out DIR]
 
 A RUN is a folder that a training has written, such as output/mpii/table2/h1, or one below results/, of any data set and
-anywhere. Tables go to the screen as Markdown: the runs (minutes of training alone, without validation), the keys of the
-configuration that differ, and the scores of their tests by every decoding. --reach says after how many epochs and
-minutes each first had that score on its validation split. --out writes curves.png, the score after every epoch, and
-predictions.jpg, the pictures of predictions that the tests have left, beside each other.
+anywhere. Tables go to the screen as Markdown: the runs (what their tests were on, and minutes of training alone,
+without validation), the keys of the configuration that differ, and the scores of their tests by every decoding. --reach
+says after how many epochs and minutes each first had that score on its validation split. --out writes curves.png, the
+score after every epoch, and predictions.jpg, the pictures of predictions that the tests have left, beside each other.
 """
 import json
 from pathlib import Path

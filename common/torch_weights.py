@@ -6,12 +6,12 @@
 
 --torch reads torchvision's ResNets, the networks of Simple Baselines (microsoft/human-pose-estimation.pytorch on
 GitHub), MMPose's of heat maps on a ResNet (without UDP or DARK), those of the paper's authors
-(JimmySuen/integral-human-pose), and what --params wrote. --cfg names an experiment
-on the data set whose joints the network finds; ResNet, deconvolutions and how the network was trained are then those
-of the file: the grid of its cells, the order of the colours, their mean and deviation, the decoding, and the size of
-the input where the file's name has it (256x192: height, then width). DIR/<name>.params and DIR/<name>.yaml are what
-programs of this project take as --params and --cfg. A file without a layer for these joints (a ResNet's, or the
-authors' for joints in space) gives DIR/<name>.params alone, to start a training from.
+(JimmySuen/integral-human-pose), and what --params wrote. --cfg names an experiment on the data set whose joints the
+network finds; ResNet, deconvolutions and how the network was trained are then those of the file: the grid of its cells,
+the order of the colours, their mean and deviation, the decoding, and the size of the input where the file's name has it
+(256x192: height, then width). DIR/<name>.params and DIR/<name>.yaml are what programs of this project take as --params
+and --cfg. A file without a layer for these joints (a ResNet's, or the authors' for joints in space) gives
+DIR/<name>.params alone, to start a training from.
 
 Of Simple Baselines' files those with "caffe" in their names are of another ResNet. --colours rgb is for networks that
 were trained with its code, but on RGB; its own are on BGR.

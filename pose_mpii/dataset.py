@@ -72,7 +72,8 @@ class Mpii(Dataset):
         records = {part: read_split(source.data, part, self.skeleton) for part in parts(source.split)}
         samples = [sample for part in records.values()
                    for sample in to_samples(source.data, part, size, self.skeleton)]
-        if not all('joints' in record for part in records.values() for record in part):    # some of `test`
+        if 'test' in records and not any('joints' in record and any(record.get('joints_vis', ()))
+                                         for record in records['test']):
             return People(samples)
         truth = joined(of_split(source.data, part, self.skeleton, own) for part, own in records.items())
         return People(samples, truth, unit(source.data, source.split, self.skeleton))

@@ -41,7 +41,7 @@ def main(argv=None):
     people = truth.joined(truth.of_split(arguments.data, part, person) for part in parts(arguments.split))
     result = pck(read_predictions(arguments.pred, len(people.joints), person), *people, rules(person))
     about = truth.unit(arguments.data, arguments.split, person)
-    print(*(text.capitalize() for text in about.values()), format_table(result, how=rules(person)), sep='\n')
+    print(*about.values(), format_table(result, how=rules(person)), sep='\n')
     if arguments.json:
         write_json(arguments.json, {**result, **about})
 

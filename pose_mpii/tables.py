@@ -67,7 +67,7 @@ class Section(results.Section):
         seeds = self.seeds(entry)
         if not seeds and not self.configuration(entry):
             return '-'
-        return _scores(seeds if decoding is None else [seed['decodings'].get(decoding) for seed in seeds])
+        return _scores(seeds if decoding is None else [seed['decodings'].get(decoding) for seed in seeds]) + _whose(seeds)
 
     def last_score(self, entry) -> str:
         """The same of the last epoch, by the experiment's own decoding, '-' for a result that no training wrote."""
@@ -107,6 +107,11 @@ def _scores(seeds):
     return ' / '.join(results.mean_and_spread([seed[key] for seed in seeds]) for key in METRICS)
 
 
+def _whose(seeds):
+    """What is to be said where results are of people who were trained on."""
+    return ' (trained on them)' * any(provenance.is_trained_on(seed['config']['data'], seed['split']) for seed in seeds)
+
+
 def _triple(values):
     return ' / '.join(f'{value:.1f}' for value in values)
 
@@ -126,9 +131,9 @@ def table2(section) -> str:
 def by_decoding(section) -> Optional[str]:
     """Every network with heat maps, those of studies among them, by every decoding; None where there is none.
 
-    Those of Table 6 were trained on the validation people, too, and say so.
+    Those that were trained on the people whom they are scored on say so.
     """
-    rows = [[f'`{name}`' + ' (trained on them)' * provenance.is_trained_on(seeds[0]['config']['data'], seeds[0]['split']),
+    rows = [[f'`{name}`' + _whose(seeds),
              *(_scores([seed['decodings'].get(decoding) for seed in seeds]) for decoding in HEATMAP_DECODINGS)]
             for name, seeds in section.runs().items() if 'regression' not in seeds[0]['decodings']]
     return '### Decodings\n\n' + markdown(['', *HEATMAP_DECODINGS], rows) if rows else None

@@ -151,6 +151,7 @@ def test_an_unwritable_output_is_named_before_anything_is_computed(refused, tiny
 
 def test_predictions_that_no_file_would_hold(refused, data, tmp_path):
     shutil.copy(data / 'annot/valid.json', data / 'annot/test.json')
+    edit(data, 'test', lambda records: [record.pop('joints_vis') for record in records])
     for options in ([], ['--json', tmp_path / 'x.json']):
         assert refused(test.main, '--data', data, '--split', 'test', *options) == \
             '--split test: has no ground truth to score; --save writes the predictions'

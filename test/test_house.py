@@ -1,5 +1,6 @@
 """How the house is built: imports go one way, and `common` knows no data set."""
 import ast
+import importlib.util
 import re
 from pathlib import Path
 
@@ -42,6 +43,16 @@ def test_every_module_has_its_floor():
 def test_common_imports_no_data_set():
     for path in (ROOT / 'common').rglob('*.py'):
         assert not [module for module in imports(path) if module.split('.')[0] in ('pose_mpii', 'pose_coco')], path
+
+
+def test_what_the_benchmarks_import_is_there():
+    """They are run by hand."""
+    for path in (ROOT / 'test/benchmark').glob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            if isinstance(node, ast.ImportFrom) and node.module.split('.')[0] in ('common', 'pose_mpii', 'pose_coco'):
+                module = importlib.import_module(node.module)
+                for name in node.names:
+                    assert hasattr(module, name.name) or importlib.util.find_spec(f'{node.module}.{name.name}'), path
 
 
 def test_no_function_has_eight_parameters():

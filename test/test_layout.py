@@ -55,10 +55,10 @@ def test_a_test_record_needs_no_joints_but_others_do(tmp_path):
         read_split(tmp_path, 'train')
 
 
-@pytest.mark.parametrize('annotated', [True, False])
-def test_a_test_split_is_scored_where_it_is_annotated(tmp_path, annotated):
-    kept = RECORD if annotated else {key: RECORD[key] for key in ('image', 'center', 'scale')}
-    write_split(tmp_path, 'test', [kept])
+@pytest.mark.parametrize('change, annotated', [({}, True), ({'joints_vis': [0] * 16}, False), ({'joints_vis': None}, False),
+                                               ({'joints_vis': None, 'joints': None}, False)])
+def test_a_test_split_is_scored_where_it_is_annotated(tmp_path, change, annotated):
+    write_split(tmp_path, 'test', [{key: value for key, value in {**RECORD, **change}.items() if value is not None}])
     write_ground_truth(ground_truth_file(tmp_path, 'test'), np.array([RECORD['joints']]),
                        np.array([RECORD['joints_vis']]), people(1)[2])
     truth = MPII.people(Source(tmp_path, 'test'), (64, 64)).truth

@@ -224,5 +224,5 @@ def test_evaluate_says_where_people_are_measured_by_joints(data, capsys):
     write_split(data, 'valid', [{'image': 'x.jpg', 'center': [200, 200], 'scale': 1, 'joints': joints.tolist(),
                                  'joints_vis': [1] * 16}])
     program.main(['--pred', str(data / 'preds.mat'), '--data', str(data), '--json', str(data / 'result.json')])
-    assert 'Measured by head top to upper neck' in capsys.readouterr().out
+    assert 'measured by head top to upper neck' in capsys.readouterr().out
     assert json.loads((data / 'result.json').read_text())['unit'] == 'measured by head top to upper neck'

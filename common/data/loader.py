@@ -78,15 +78,17 @@ class Loader:
         starts = range(first, len(order), self.batch_size)
         parts = (order[start:start + self.batch_size] for start in starts)
         with closing(_ahead(partial(self._prepare, epoch), parts, self.threads)) as prepared:
-            good = None
+            before = None
             for batch, failures in prepared:
                 if not batch.read.any():
-                    if good is None:
+                    if before is None and first:                               # as if it had never been interrupted
+                        before = self._prepare(epoch, order[max(first - self.batch_size, 0):first])[0]
+                    if before is None or not before.images.any():
                         raise InputError('a batch without a single image that can be decoded; the first: '
                                          f'{failures[0][1]}')
-                    batch.images[:] = np.resize(good, batch.images.shape)
+                    batch.images[:] = np.resize(before.images, batch.images.shape)
                 self._report(failures)
-                good = batch.images
+                before = batch
                 yield batch
 
     def _report(self, failures):

@@ -8,7 +8,7 @@ from typing import Tuple
 
 import numpy as np
 
-from common import config, files, runtime, skeleton
+from common import files, runtime, skeleton
 from common.data.crop import crop_matrix, crop_sample
 from common.data.loader import ordered_loader
 from common.dataset import Source
@@ -67,7 +67,7 @@ def main(dataset, argv=None):
     args = parser.parse_args(argv)
     visualise.check_suffix(args.out)
     files.check_outputs([args.out], [path for network in args.network for path in network])
-    configurations = [options.checked(config.load(path), path, dataset) for path, _ in args.network]
+    configurations = [options.checked(options.load(path, [], params), path, dataset) for path, params in args.network]
     person = skeleton.of(configurations[0])
     dataset = dataset.with_skeleton(person)
     if any(skeleton.of(cfg).joints != person.joints for cfg in configurations):

@@ -8,7 +8,7 @@ from easydict import EasyDict
 from common import config, runtime, skeleton
 from common.errors import InputError
 from common.predict import onnx_net
-from common.train.resume import CONFIG
+from common.train import resume
 
 
 def parser(description) -> argparse.ArgumentParser:
@@ -72,7 +72,7 @@ def load(path, overrides, params=None) -> EasyDict:
     cfg = _alone(config.load(path, overrides), overrides)
     if params:
         meant = {text.partition('=')[0].rpartition(':')[2].strip() for text in overrides}
-        _warn_of_other_values(cfg, Path(params).with_name(CONFIG), meant)
+        _warn_of_other_values(cfg, Path(params).with_name(resume.CONFIG), meant)
     return cfg
 
 
@@ -81,10 +81,13 @@ def _warn_of_other_values(cfg, trained, meant):
 
     A network fits other sizes of the input, grids, colours and betas as well, and only its scores would be worse.
     """
-    if not trained.exists():
+    try:
+        differences = config.differences(config.load(trained), cfg)
+    except InputError:                        # none is there, or not one of ours
         return
-    for key, (was, now) in config.differences(config.load(trained), cfg).items():
-        if key.partition('.')[0] in ('input', 'network') and key not in ('network.pretrained', *meant):
+    for key, (was, now) in differences.items():
+        if key.partition('.')[0] in ('input', 'network') and \
+                key not in {'network.pretrained', *meant, *resume.idle_keys(cfg, scored=True)}:
             print(f'warning: {trained.parent}: was trained with {key} {was}, and is used with {now}; --cfg {trained} has '
                   'all that it was trained with', file=sys.stderr)
 

@@ -60,7 +60,7 @@ class Network(NamedTuple):
         """{key of a configuration: value} by which it is run as it was trained; none for one of ours.
 
         colours: 'rgb' or 'bgr', as it takes them: either way the first is normalised by ImageNet's mean and deviation
-        of red, as both codes do.
+        of red, as all these codes do.
         """
         if self.kind is OURS:
             return {}

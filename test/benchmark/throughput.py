@@ -21,8 +21,8 @@ import compare
 
 from common import config, files, runtime
 from common.data.loader import training_loader
+from common.dataset import Source
 from common.nets import pose_net
-from common.programs.train import samples
 from common.train import trainer
 from pose_mpii.dataset import MPII
 from pose_mpii.sample import write_sample
@@ -56,7 +56,7 @@ def main():
         data = args.data or folder + '/sample'
         if not args.data:
             write_sample(data, train=512, valid=8)
-        loader = training_loader(cfg, samples(MPII, cfg, data, cfg.data.train))
+        loader = training_loader(cfg, MPII.samples(Source(data, cfg.data.train), cfg.input.size))
         cached = next(loader.batches())
 
         def step(batch):
