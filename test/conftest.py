@@ -13,6 +13,7 @@ if 'PYTEST_XDIST_WORKER' in os.environ:        # several processes run tests: on
     os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 os.environ['CUDA_VISIBLE_DEVICES'] = ''        # what tests compare was computed on the CPU
+os.environ['no_proxy'] = '127.0.0.1'           # what they serve here, no proxy fetches
 
 from common import runtime                     # before the tests import MXNet: it sets the threads
 
