@@ -8,12 +8,13 @@ from pycocotools.cocoeval import COCOeval
 from pose_coco.layout import PERSON
 
 # The columns of Table 8: the mean over OKS thresholds of 0.5, 0.55, ..., 0.95, two of these, and the mean for people
-# of 32^2 to 96^2 pixels and for larger ones.
+# of 32^2 to 96^2 pixels and for larger ones. Then COCO's average recall in the same order.
 COLUMNS = ('AP', 'AP50', 'AP75', 'APM', 'APL')
+FIGURES = (*COLUMNS, 'AR', 'AR50', 'AR75', 'ARM', 'ARL')
 
 
 def average_precision(dataset, records) -> dict:
-    """{'AP': ., 'AP50': ., 'AP75': ., 'APM': ., 'APL': .} in percent, None where there is nobody of that size.
+    """{each of FIGURES: percent, or None where there is nobody of that size}.
 
     dataset: images and annotations as `layout.read_annotations` or `layout.read_split` return them; records: as of
     `layout.read_results`. As COCO does, the best 20 of an image count.
@@ -28,7 +29,7 @@ def average_precision(dataset, records) -> dict:
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return {column: 100 * float(value) if value >= 0 else None for column, value in zip(COLUMNS, evaluation.stats)}
+    return {column: 100 * float(value) if value >= 0 else None for column, value in zip(FIGURES, evaluation.stats)}
 
 
 def _index(images, annotations):
@@ -39,8 +40,8 @@ def _index(images, annotations):
 
 
 def format_table(result, paper=None) -> str:
-    """A result of `average_precision` as the columns of Table 8; `paper`: a second row, five figures."""
-    rows = [['', *COLUMNS], ['ours', *map(_shown, result.values())]]
+    """A result of `average_precision` in columns; `paper`: a second row, the five figures of Table 8."""
+    rows = [['', *FIGURES], ['ours', *(_shown(result[figure]) for figure in FIGURES)]]
     if paper:
         rows.append(['paper', *map(_shown, paper)])
     return '\n'.join(' '.join(f'{text:>5}' for text in row) for row in rows)

@@ -1,4 +1,4 @@
-"""AP, AP50, AP75, APM and APL of stored results, the columns of the paper's Table 8.
+"""COCO's average precision (the columns of the paper's Table 8) and average recall of stored results.
 
     python pose_coco/evaluate.py --result person_keypoints_val2017_i1_results.json \
         --annot DATA/annotations/person_keypoints_val2017.json [--json FILE]

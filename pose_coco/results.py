@@ -5,23 +5,23 @@ from pose_coco.layout import PERSON
 from pose_coco.oks import oks_nms, rescore
 from pose_coco.skeleton import JOINTS
 
-# The paper names neither; these are of Simple Baselines.
+# The score above which a keypoint counts in its instance's, and the OKS above which two instances of an image are one:
+# the paper names neither, these are of Simple Baselines.
 SURE_KEYPOINT, SAME_PERSON = 0.2, 0.9
 
 
-def to_records(people, joints, scores, sure_keypoint=SURE_KEYPOINT, same_person=SAME_PERSON) -> list:
+def to_records(people, joints, scores) -> list:
     """Result records (`layout.read_results`) of what a network predicts, rescored and each person once.
 
-    people: a `dataset.People`; joints: (N, 17, 2) in 0-based source pixels; scores: (N, 17), `inference.joint_scores`;
-    sure_keypoint: that above which a keypoint counts in its instance's score; same_person: OKS above which two
-    instances of an image are one. An instance with a value that is not finite has found nobody and is left out.
-    Ordered by image, in it best first; keypoints are rounded to 0.001.
+    people: a `dataset.People`; joints: (N, 17, 2) in 0-based source pixels; scores: (N, 17), `inference.joint_scores`.
+    An instance with a value that is not finite has found nobody and is left out. Ordered by image, in it best first;
+    keypoints are rounded to 0.001.
     """
     keypoints = np.concatenate([joints, scores[..., np.newaxis]], axis=2, dtype=np.float64)
     finite = np.isfinite(keypoints).all(axis=(1, 2))
     keypoints, image_ids, areas = keypoints[finite], people.image_ids[finite], people.areas[finite]
-    ratings = rescore(people.box_scores[finite], keypoints[..., 2], sure_keypoint)
-    kept = np.concatenate([members[oks_nms(keypoints[members], ratings[members], areas[members], same_person)]
+    ratings = rescore(people.box_scores[finite], keypoints[..., 2], SURE_KEYPOINT)
+    kept = np.concatenate([members[oks_nms(keypoints[members], ratings[members], areas[members], SAME_PERSON)]
                            for members in by_image(image_ids)])
     rows = keypoints[kept].round(3).reshape(len(kept), 3 * len(JOINTS)).tolist()
     return [{'image_id': image_id, 'category_id': PERSON, 'keypoints': row, 'score': rating}

@@ -6,8 +6,8 @@
 
 The whole training (not run by us, for want of GPUs): train2017's 64,115 images with people, the shorter side 800
 pixels, two images on each of eight GPUs, 26 epochs, the rate dropped after the 17th and the 23rd; epochs and drops are
-those of GluonCV's own. The paper says no more of it than that no data but COCO's is used. The optimizer is Adam, as for
-all networks of this project.
+those of GluonCV's own. As in all of the paper's experiments on COCO, no other data is used. The optimizer is Adam, as
+for all networks of this project.
 
 Writes OUT/: last.params, log.jsonl (the mean losses of every epoch, one line each), run.json, and last.state, from
 which --resume goes on after the last whole epoch. Flips and sampled targets are drawn by several threads, so that two

@@ -37,8 +37,8 @@ SCORES = {
     'table5/stages4/i1': (88.1, 32.3, 60.1),
 }
 
-# (billions of multiply-accumulates, millions of parameters). The parameters are those of the ResNets alone, with
-# their classifiers; the networks with deconvolutions have more.
+# (billions of FLOPs, which fit multiply-accumulates; millions of parameters, which fit the ResNets alone with their
+# classifiers: the networks with deconvolutions have more).
 COMPLEXITY = {
     'table3/a': (1.8, 26),
     'table3/b': (1.5, 26),

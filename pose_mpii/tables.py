@@ -204,7 +204,7 @@ def table7(section) -> str:
             rows.append([f'{label}, ours', f'{ours[0]["PCKh@0.5"]:.1f}' if ours else NOT_RUN,
                          ' x '.join(map(str, section.configuration(name).input.size)), counted[1], counted[0]])
     return section.table('Table 7: accuracy and cost', paper.TABLE7,
-                         ['', 'PCKh@0.5', 'image', 'parameters', 'multiply-accumulates'], rows, 'test')
+                         ['', 'PCKh@0.5', 'image', 'parameters', 'FLOPs (ours: multiply-accumulates)'], rows, 'test')
 
 
 def figure3(section, path):

@@ -26,12 +26,12 @@ LEGEND = '''# The paper's tables
 
 Written by `sh scripts/paper_tables.sh`. Cells of Tables 2 to 5 are PCKh@0.5 / PCKh@0.1 / AUC in percent on the
 validation split, of the epoch with the best AUC there; Table 8 has COCO's AP, of the epoch with the best AP. "local
-integral" is our decoding, the others the paper's. The paper's own figures are those of MPII and COCO at the settings
-of experiments/mpii and experiments/coco: other families of experiments and other data sets have them beside theirs to
-compare the order and the differences, not the values. The paper's "params" are the ResNets' with their classifiers;
-the networks with their deconvolutions have those counted here. The paper remarks that R1 has more parameters than I*;
-here it has fewer, because I*'s deconvolutions have more than R1's fully connected layer. AUC is the mean over 51 bounds
-from 0 to 0.5; where the bound 0 is left out, as some do, it is a fiftieth higher.
+integral" is our decoding, the others the paper's. The paper's own figures are those of MPII and COCO at the settings of
+experiments/mpii and experiments/coco: other families of experiments and other data sets have them beside theirs to
+compare the order and the differences, not the values. The paper's "params" fit the ResNets with their classifiers (not
+the 101M of Table 7); the networks with their deconvolutions have those counted here. The paper remarks that R1 has more
+parameters than I*; here it has fewer, because I*'s deconvolutions have more than R1's fully connected layer. AUC is the
+mean over 51 bounds from 0 to 0.5; where the bound 0 is left out, as some do, it is a fiftieth higher.
 '''
 
 

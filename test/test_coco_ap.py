@@ -14,7 +14,7 @@ from common.data.crop import crop_matrix, invert, transform_points
 from common.grid import KINDS, to_cells
 from common.predict.decode import decode
 from pose_coco import evaluate, paper
-from pose_coco.ap import COLUMNS, average_precision, format_table
+from pose_coco.ap import COLUMNS, FIGURES, average_precision, format_table
 from pose_coco.dataset import load_people
 from pose_coco.layout import annotation_file, results_file, write_results
 from pose_coco.results import to_records
@@ -33,7 +33,7 @@ def test_the_truth_itself_scores_100(mini, tmp_path):
     people = load_people(mini, 'mini', SIZE)
     records = to_records(people, np.stack([sample.joints for sample in people.samples]), np.ones((12, 17)))
     found = evaluated(tmp_path, annotation_file(mini, 'mini'), records)
-    assert found == pytest.approx(dict.fromkeys(COLUMNS, 100))
+    assert found == pytest.approx(dict.fromkeys(FIGURES, 100))
     assert results_file(tmp_path, 'mini', 'coco/table8/i1').name == \
         'person_keypoints_mini_coco-table8-i1_results.json'
 
@@ -67,7 +67,7 @@ def test_the_truth_drawn_as_heat_maps_scores_100(mini, tmp_path):
     people = load_people(mini, 'mini', SIZE)
     found = through_heatmaps(people, [sample.joints for sample in people.samples], 'local')
     records = to_records(people, *found)
-    assert evaluated(tmp_path, annotation_file(mini, 'mini'), records) == pytest.approx(dict.fromkeys(COLUMNS, 100))
+    assert evaluated(tmp_path, annotation_file(mini, 'mini'), records) == pytest.approx(dict.fromkeys(FIGURES, 100))
 
 
 @pytest.mark.parametrize('method', ['argmax', 'quarter', 'local'])
@@ -104,8 +104,9 @@ def test_ap_by_hand(tmp_path):
     dataset = small_set()
     # one of three people is found, better than a false alarm: precision 1 up to the recall of 1/3, 34 of 101 points
     found = average_precision(dataset, [result(score=0.9), result(9, 150, 60, score=0.1)])
-    assert found == {'AP': pytest.approx(100 * 34 / 101), 'AP50': pytest.approx(100 * 34 / 101),
-                     'AP75': pytest.approx(100 * 34 / 101), 'APM': pytest.approx(100 * 34 / 101), 'APL': None}
+    precision, recall = pytest.approx(100 * 34 / 101), pytest.approx(100 / 3)
+    assert found == {'AP': precision, 'AP50': precision, 'AP75': precision, 'APM': precision, 'APL': None,
+                     'AR': recall, 'AR50': recall, 'AR75': recall, 'ARM': recall, 'ARL': None}
     assert average_precision(dataset, [])['AP'] == 0
     # images without results, and a person without keypoints, whose detection counts neither way
     everybody = [result(), result(4, 100, 20), result(9, 50, 30), result(9, 125, 35, score=0.7)]
@@ -130,10 +131,10 @@ def test_what_else_a_result_holds_changes_nothing():
 
 
 def test_the_table_has_the_papers_columns_and_row():
-    scores = {'AP': 1.0, 'AP50': 2.26, 'AP75': 100.0, 'APM': None, 'APL': 0.0}
+    scores = {**dict.fromkeys(FIGURES, 3.0), 'AP': 1.0, 'AP50': 2.26, 'AP75': 100.0, 'APM': None, 'APL': 0.0}
     header, ours, row = (line.split() for line in format_table(scores, paper.TABLE8['table8/i1'][1:]).splitlines())
-    assert header == list(COLUMNS)
-    assert ours == ['ours', '1.0', '2.3', '100.0', '-', '0.0']
+    assert header == [*COLUMNS, 'AR', 'AR50', 'AR75', 'ARM', 'ARL']
+    assert ours == ['ours', '1.0', '2.3', '100.0', '-', '0.0', *['3.0'] * 5]
     assert row == ['paper', '67.8', '88.2', '74.8', '63.9', '74.0']
 
 
@@ -152,7 +153,7 @@ def test_evaluate_prints_the_table_and_nothing_else(tmp_path, capfd):
     found = evaluated(tmp_path, write(tmp_path, small_set()), [result(), result(4, 100, 20)])
     out, err = capfd.readouterr()
     assert out == format_table(found) + '\n' and err == ''
-    assert list(found) == list(COLUMNS) and found['AP'] == pytest.approx(100 * 67 / 101)
+    assert list(found) == list(FIGURES) and found['AP'] == pytest.approx(100 * 67 / 101)
 
 
 @pytest.mark.parametrize('records, expected', [
@@ -189,4 +190,4 @@ def test_evaluate_runs_from_any_folder(root, tmp_path, module):
                           cwd=str(root if module else tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           universal_newlines=True)
     assert (done.returncode, done.stderr) == (0, '')
-    assert re.search(r'ours +33\.7 +33\.7 +33\.7 +33\.7 +-\n', done.stdout)
+    assert re.search(r'ours +33\.7 +33\.7 +33\.7 +33\.7 +- +33\.3 +33\.3 +33\.3 +33\.3 +-\n', done.stdout)

@@ -17,7 +17,7 @@ from common.nets import pose_net
 from common.predict import decode, inference
 from common.weights import checkpoint
 from pose_coco import decodings, evaluate, heatmaps, test, train
-from pose_coco.ap import COLUMNS
+from pose_coco.ap import FIGURES
 from pose_coco.dataset import load_people
 from pose_coco.layout import annotation_file, read_images, read_results
 
@@ -68,9 +68,9 @@ def test_i1_trains_its_h1_first_and_leaves_what_a_user_looks_for(trained):
     assert 'paper  67.8  88.2  74.8  63.9  74.0' in printed and 'paper  66.3  88.4  74.6  62.9  72.1' in printed
     assert all(f'{method:>10}: AP ' in printed for method in decode.HEATMAP_DECODINGS)
     result = json.loads((folder / 'test.json').read_text())
-    assert result.keys() == {*COLUMNS, 'decodings', 'annotations', 'boxes', *results.PROVENANCE}
+    assert result.keys() == {*FIGURES, 'decodings', 'annotations', 'boxes', *results.PROVENANCE}
     assert set(result['decodings']) == set(decode.HEATMAP_DECODINGS)
-    assert {key: result[key] for key in COLUMNS} == result['decodings']['integral']
+    assert {key: result[key] for key in FIGURES} == result['decodings']['integral']
     assert (result['split'], result['boxes'], result['data']) == ('val2017', 'annotated boxes', 'tiny_coco')
     assert cv2.imread(str(folder / 'predictions.jpg')).shape == (2 * 256, 6 * 256, 3)         # 8 people
 
@@ -196,7 +196,7 @@ def test_a_saved_file_scores_what_was_printed(tested, truth, tiny_coco, tmp_path
     saved = tmp_path / 'found' / 'person_keypoints_val2017_cpu-coco-table8-i1_results.json'
     evaluate.main(['--result', str(saved), '--annot', str(annotation_file(tiny_coco, 'val2017')), '--json',
                    str(tmp_path / 'again.json')])
-    assert json.loads((tmp_path / 'again.json').read_text()) == {key: result[key] for key in COLUMNS}
+    assert json.loads((tmp_path / 'again.json').read_text()) == {key: result[key] for key in FIGURES}
     tested('--boxes', boxes, '--save', tmp_path / 'mine.json', '--set', 'test.decode=argmax')
     assert (tmp_path / 'mine.json').read_bytes() == saved.read_bytes()
 

@@ -1,6 +1,6 @@
 """The paper's person detector (section 6.2): Faster R-CNN on Xception with deformable convolutions, of GluonCV's parts.
 
-The paper names no more than that, and a box AP of 49 on test-dev; the rest is ours:
+The paper says no more of it than that and its box AP, 49 on test-dev; the rest is ours:
 
 - **Xception-65** (GluonCV's). Of Xception-71 GluonCV has no ImageNet parameters, and its strides are twice as large as
   their name says.
