@@ -40,7 +40,7 @@ class Dataset:
     scored: bool = False                      # whether `score` and `save` need the joints' scores
     reference: str = ''                       # what the paper's figures are of
     paper: dict = {}                          # {a table's entry, such as 'table2/i1': the paper's figures, by `metrics`}
-    released: Optional[str] = None            # .params of a trained network, its .yaml beside it
+    released: Optional[Path] = None           # .params of a trained network, its .yaml beside it
 
     def with_skeleton(self, skeleton) -> 'Dataset':
         """This data set as that of people with a configuration's `Skeleton`; InputError where it has only its own."""

@@ -50,26 +50,20 @@ def load_people(data, split, size, boxes=None, score_threshold=0.0, iou_threshol
     the score; of two whose boxes in one image have an IoU above the threshold, the better one (1: both). They have no
     visible joints. InputError where a file cannot be used or nobody is left.
     """
-    if boxes is None:
-        if not has_annotations(data, split):
-            raise InputError(f'{data}: nobody is annotated in {split}; --boxes FILE says where people are')
-        return _annotated(read_split(data, split), f'{data}: {split}', size)
-    images = _by_id(read_split(data, split, keypoints=False))
-    unknown = [0] * (3 * len(JOINTS))
-    people = [{**box, 'keypoints': unknown} for box in _detected(boxes, images, score_threshold, iou_threshold)]
-    return _gather(people, images, size)
-
-
-def _annotated(source, name, size):
-    """The people of what `layout.read_split` returned, whom a message calls by the name."""
-    people = [{**person, 'score': 1.0} for person in source['annotations'] if _is_usable(person)]
+    annotated = has_annotations(data, split)
+    source = read_split(data, split, keypoints=annotated)
+    images = {image['id']: image for image in source['images']}
+    if boxes:
+        unknown = [0] * (3 * len(JOINTS))
+        people = [{**box, 'keypoints': unknown} for box in _detected(boxes, images, score_threshold, iou_threshold)]
+    elif annotated:
+        people = [{**person, 'score': 1.0} for person in source['annotations'] if _is_usable(person)]
+    else:
+        raise InputError(f'{data}: nobody is annotated in {split}; --boxes FILE says where people are')
     if not people:
-        raise InputError(f'{name} has no person with a keypoint and a box')
-    return _gather(people, _by_id(source), size)
-
-
-def _by_id(source):
-    return {image['id']: image for image in source['images']}
+        raise InputError(f'{data}: {split} has no person with a keypoint and a box')
+    return _gather(people, images, size)._replace(truth=source if annotated else None,
+                                                  about={'boxes': _whose(boxes, score_threshold, iou_threshold)})
 
 
 def _is_usable(person):
@@ -91,6 +85,14 @@ def _sample(image, box, joints, visible):
 
 
 # --- detections ----------------------------------------------------------------------------------------------------
+
+def _whose(boxes, score_threshold, iou_threshold):
+    """Whose boxes they are, as results say it."""
+    if not boxes:
+        return ANNOTATED
+    return (Path(boxes).name + f', score >= {score_threshold:g}' * (score_threshold > 0)
+            + f', IoU <= {iou_threshold:g}' * (iou_threshold < 1))
+
 
 def _detected(path, images, score_threshold, iou_threshold):
     """The records of a detections file to use, in its order; those that are of no use are counted in a warning."""
@@ -138,12 +140,7 @@ class Coco(Dataset):
     reference, paper = 'ResNet-101 at 256 x 256 on test-dev', paper.SCORES
 
     def people(self, source, size) -> People:
-        truth = read_split(source.data, source.split) if has_annotations(source.data, source.split) else None
-        if truth is not None and not source.options.get('boxes'):
-            people = _annotated(truth, f'{source.data}: {source.split}', size)
-        else:
-            people = load_people(source.data, source.split, size, **source.options)
-        return people._replace(truth=truth, about={'boxes': _whose_boxes(**source.options)})
+        return load_people(source.data, source.split, size, **source.options)
 
     def files(self, source) -> list:
         return [source.options.get('boxes'), *annotation_files(source.data, source.split)]
@@ -177,13 +174,6 @@ class Coco(Dataset):
             if value != default and not args.boxes:
                 raise InputError(f'{name} {value:g}: is of the boxes that --boxes names')
         return {'boxes': args.boxes, 'score_threshold': args.box_score, 'iou_threshold': args.box_iou}
-
-
-def _whose_boxes(boxes=None, score_threshold=0.0, iou_threshold=1.0):
-    if not boxes:
-        return ANNOTATED
-    return (Path(boxes).name + f', score >= {score_threshold:g}' * (score_threshold > 0)
-            + f', IoU <= {iou_threshold:g}' * (iou_threshold < 1))
 
 
 COCO = Coco()

@@ -56,8 +56,9 @@ LOSSES = ('rpn_class_loss', 'rpn_box_loss', 'class_loss', 'box_loss')
 class People(gluon.data.Dataset):
     """The images of a split in which people are annotated: image uint8 (H, W, 3) and boxes float32 (M, 5).
 
-    A box is GluonCV's: x1, y1, x2, y2, of the first and the last pixel, and the class, 0. Crowds are left out, and
-    boxes below a pixel. InputError as `layout.read_split`, and where an image cannot be read.
+    A box is GluonCV's: x1, y1, x2, y2, of the first and the last pixel, and the class, 0. Crowds are left out, and so
+    are boxes of which the image has no area between these (of one, every anchor would be the best). InputError as
+    `layout.read_split`, and where an image cannot be read.
     """
 
     def __init__(self, data, split, short):
@@ -65,18 +66,24 @@ class People(gluon.data.Dataset):
         source = read_split(data, split)
         boxes = {}
         for person in source['annotations']:
-            if not person['iscrowd'] and min(person['bbox'][2:]) >= 1:
+            if not person['iscrowd']:
                 boxes.setdefault(person['image_id'], []).append(person['bbox'])
-        self._samples = [(image, np.array(boxes[image['id']])) for image in source['images'] if image['id'] in boxes]
+        people = [(image, corners(boxes[image['id']], image)) for image in source['images'] if image['id'] in boxes]
+        self._samples = [(image, found) for image, found in people if len(found)]
         files.require_images([image['path'] for image, _ in self._samples])
 
     def __len__(self):
         return len(self._samples)
 
     def __getitem__(self, index):
-        image, boxes = self._samples[index]
-        corners = np.clip(bbox_xywh_to_xyxy(boxes), 0, [image['width'] - 1, image['height'] - 1] * 2)
-        return read_rgb(image['path'], self._short), np.hstack([corners, np.zeros((len(boxes), 1))]).astype(np.float32)
+        image, found = self._samples[index]
+        return read_rgb(image['path'], self._short), np.hstack([found, np.zeros((len(found), 1))]).astype(np.float32)
+
+
+def corners(boxes, image) -> np.ndarray:
+    """COCO's boxes in an image (its record) as first and last pixels (M, 4), those between which there is an area."""
+    found = np.clip(bbox_xywh_to_xyxy(np.array(boxes, float)), 0, [image['width'] - 1, image['height'] - 1] * 2)
+    return found[(found[:, 2:] > found[:, :2]).all(axis=1)]
 
 
 def training_loader(net, people, contexts, images) -> gluon.data.DataLoader:

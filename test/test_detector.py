@@ -122,6 +122,7 @@ def test_training_takes_people_and_their_boxes(tiny_coco, tmp_path):
     first['bbox'], second['bbox'] = [10, 20, 30, 40], [180, 50, 30, 60]
     crowd['iscrowd'], dog['category_id'], tiny['bbox'] = 1, 18, [5, 5, 0.5, 20]
     del people[6:]
+    people.append({**second, 'id': 10 ** 6, 'bbox': [191.5, 50, 30, 60]})         # only its edge is in the image
     path.write_text(json.dumps(dataset))
     samples = train_detector.People(tmp_path, 'val2017', 64)
     image, boxes = samples[0]

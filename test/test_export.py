@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 from exports import CPU, TINY, experiment, network, photographs
+from PIL import Image
 
 from common import config
 from common import export as program
@@ -245,6 +246,16 @@ def test_photographs_are_shown_whole(tmp_path):
     cv2.imwrite(str(tmp_path / 'x.png'), np.full((100, 200, 3), (10, 20, 30), np.uint8))
     image = shown_whole(tmp_path / 'x.png', (100, 100))
     assert (image[25:75] == (30, 20, 10)).all() and not image[:24].any() and not image[76:].any()
+
+
+def test_photographs_are_shown_upright(tmp_path):
+    """As the demo reads them: a phone's are often stored on their side."""
+    stored = np.full((40, 80, 3), 200, np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(stored).save(tmp_path / 'x.jpg', exif=exif)
+    image = shown_whole(tmp_path / 'x.jpg', (80, 80))
+    assert image[:, 25:55].all() and not image[:, :15].any() and not image[:, 65:].any()
 
 
 def test_photographs_are_spread_over_the_folder():

@@ -14,9 +14,10 @@ import numpy as np
 import onnx
 
 from common import files
-from common.data.crop import crop_matrix, invert
-from common.data.images import image_head, read_crop
+from common.data.crop import cut
+from common.data.images import read_rgb
 from common.errors import InputError
+from common.predict.boxes import crop_box
 
 MOST = 200                                    # photographs to calibrate on
 OPERATORS = ('Conv', 'Relu', 'Add', 'MaxPool', 'Concat', 'DepthToSpace')
@@ -81,10 +82,6 @@ def shown(paths, size) -> Iterator[np.ndarray]:
 
 
 def shown_whole(path, size) -> np.ndarray:
-    """A photograph scaled to fit in `size` (width, height), RGB uint8 (height, width, 3), black around it."""
-    width, height, _ = image_head(files.read_bytes(path))
-    if not width:
-        raise InputError(f'{path}: not an image that can be decoded')
-    grow = max(width / size[0], height / size[1])
-    box = (width - 1) / 2, (height - 1) / 2, size[0] * grow, size[1] * grow
-    return read_crop(path, invert(crop_matrix(box, size)), size)
+    """A photograph, upright and scaled to fit in `size` (width, height): RGB uint8 (height, width, 3), black around it."""
+    image = read_rgb(path)
+    return cut(image, crop_box((0, 0, *image.shape[1::-1]), image.shape, size), size)

@@ -193,7 +193,7 @@ def main(dataset, argv=None):
     cfg = options.experiment(args, [*['test.flip=false'] * plain, *args.overrides, *['test.flip=true'] * args.flip_test])
     check_places(args, cfg, source)
     contexts = options.contexts(args)
-    find = sources.finder(args, source, runtime.contexts() if is_export(args.params) else contexts)
+    find = sources.finder(args, source, runtime.contexts(cpus=args.cpus) if is_export(args.params) else contexts)
     if source.kind in sources.MOVING:
         shown = video.camera(args.camera) if source.kind == 'camera' else video.read(source.paths[0])
         images = ((number, frame, find(number, frame)) for number, frame in enumerate(shown.frames))
