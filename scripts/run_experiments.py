@@ -42,7 +42,7 @@ def train_and_keep(path, seed, args):
         return
     train = program_of(cfg, path)
     train.main(['--cfg', str(path), '--data', args.data, '--out', str(args.out / part), '--resume',
-                *(option for value in overrides for option in ('--set', value))])
+                *options.device_options(args), *(option for value in overrides for option in ('--set', value))])
     for name in KEPT:
         files.write_text(kept / name, (phases.run_folder(args.out / part, cfg) / name).read_text(encoding='utf-8'))
 
@@ -80,6 +80,7 @@ def main(argv=None):
                         help='(default: the one in each file)')
     parser.add_argument('--set', action='append', default=[], metavar='KEY=VALUE', dest='overrides',
                         help='override one key of all of them, such as train.dtype=bfloat16')
+    options.add_devices(parser)
     parser.add_argument('--out', type=Path, default='output', metavar='DIR', help='(default: output)')
     parser.add_argument('--results', type=Path, default=provenance.ROOT / 'results', metavar='DIR',
                         help='(default: the project\'s results/)')

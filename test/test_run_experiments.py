@@ -1,5 +1,6 @@
 """A list of experiments is trained with its seeds, and what results are made of is kept (scripts/run_experiments.py)."""
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -76,6 +77,18 @@ def test_one_that_fails_leaves_the_others(tiny_data, yamls, tmp_path):
         run_experiments.main(['--data', str(tiny_data), '--out', str(tmp_path / 'out'), '--results',
                               str(tmp_path / 'kept'), *map(str, yamls)])
     assert list(results.collect([tmp_path / 'kept'])['tiny']) == ['tiny/table2/r1']
+
+
+@pytest.mark.parametrize('devices', [['--cpus', '2'], ['--gpus', '0,3'], []])
+def test_devices_are_handed_on(tiny_data, yamls, tmp_path, monkeypatch, devices):
+    def main(options):
+        handed.append(options)
+        raise InputError('enough')
+    handed = []
+    monkeypatch.setattr(run_experiments, 'program_of', lambda cfg, path: SimpleNamespace(main=main))
+    with pytest.raises(InputError, match='1 of 1 failed'):
+        run_experiments.main(['--data', str(tiny_data), '--results', str(tmp_path), *devices, str(yamls[0])])
+    assert handed[0][-1 - len(devices):] == ['--resume', *devices]
 
 
 def test_a_data_set_without_a_program_is_an_error_of_its_experiment(tiny_data, yamls, tmp_path, capfd):

@@ -39,6 +39,12 @@ def add_devices(parser):
     devices.add_argument('--cpus', type=int, metavar='N', help='contexts on the CPU (default: 1 where is no GPU)')
 
 
+def device_options(args) -> list:
+    """The options that parsed `add_devices` name, for another program."""
+    return [option for name in ('gpus', 'cpus') if getattr(args, name) is not None
+            for option in (f'--{name}', str(getattr(args, name)))]
+
+
 def add_data(parser, dataset):
     """The option that names a data set's folder."""
     parser.add_argument('--data', default=dataset.folder, help=f'{dataset.layout} (default: {dataset.folder})')
