@@ -145,6 +145,11 @@ def devices(contexts, name) -> Devices:
     return Devices(contexts, store, name, *shard(store))
 
 
+def bar_intervals() -> dict:
+    """How often tqdm shows a bar anew: every second, or every minute in a file, which would grow for days."""
+    return {'mininterval': 1} if sys.stderr.isatty() else {'mininterval': 60, 'maxinterval': 60}
+
+
 def seed_everything(seed):
     """Seed Python, NumPy and every device of MXNet; with one seed a run on the CPU repeats itself."""
     import mxnet as mx

@@ -1,10 +1,12 @@
 """Training: every method on several devices, the loss really falls."""
-from itertools import islice, repeat
+import re
+import sys
+from itertools import count, islice, repeat
 
 import mxnet as mx
 import numpy as np
 import pytest
-from runs import SMALL, experiment_file, training_loader
+from runs import SMALL, experiment_file, run, training_loader
 
 from common import config, runtime
 from common.nets import pose_net
@@ -137,6 +139,17 @@ def test_a_batch_smaller_than_the_devices(tiny_data):
         train_step(graph, trainer, batch, contexts)
         gradients.append(checkpoint.parameters(net)['heads.0.final.weight'].list_grad()[0].asnumpy())
     np.testing.assert_allclose(*gradients, rtol=1e-3, atol=1e-4 * np.abs(gradients[0]).max())
+
+
+@pytest.mark.usefixtures('narrow')
+@pytest.mark.parametrize('terminal, shown', [(True, [0, 6, 12, 16]), (False, [0, 16])])
+def test_the_bar_is_shown_anew_every_second_or_in_a_file_every_minute(tiny_data, tmp_path, monkeypatch, capfd, terminal,
+                                                                      shown):
+    """Whoever looks at tqdm's clock finds it 5 seconds later."""
+    monkeypatch.setattr('tqdm.std.time', count(0, 5).__next__)
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: terminal)
+    run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
+    assert sorted({int(images) for images in re.findall(r'(\d+)/16 ', capfd.readouterr().err)}) == shown
 
 
 def losses(data, method, batch_size, batches, rate=1e-3, sets=SMALL):

@@ -37,8 +37,8 @@ def train_one_epoch(graph, run, loader, contexts):
     read any more, from which the run can go on.
     """
     epoch, meter, pending = run.epoch, run.meter, None
-    with tqdm(total=len(loader.order(epoch)), initial=meter.passed, desc=meter.title, unit=' images', mininterval=1,
-              dynamic_ncols=True, disable=loader.shard[0] > 0) as bar:
+    with tqdm(total=len(loader.order(epoch)), initial=meter.passed, desc=meter.title, unit=' images',
+              dynamic_ncols=True, disable=loader.shard[0] > 0, **runtime.bar_intervals()) as bar:
         try:
             for batch in loader.batches(epoch, meter.passed):
                 step = train_step(graph, run.trainer, batch, contexts, loader.shard[1]), batch
