@@ -1,21 +1,25 @@
 """Threads, devices and seeds. Imported by `common/__init__.py`, so that it acts before MXNet is imported."""
 import os
 import random
+import socket
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple, Tuple
 
 from common.errors import InputError
 
+CORES = 'POSE_CORES'                          # in the environment: a worker's share, from scripts/train_dist.py
+DISTRIBUTED = 'dist_sync', 'dist_device_sync'   # kvstores: a host's gradients are summed on its CPU, or on its devices
+
 
 def available_cores() -> int:
-    """Physical cores this process may use: its CPU affinity, hyper-threads counted once, capped by the cgroup."""
+    """Physical cores this process may use: its CPU affinity, hyper-threads counted once, capped by cgroup and CORES."""
     try:
         cpus = os.sched_getaffinity(0)
     except AttributeError:                    # macOS has no affinity
         return os.cpu_count() or 1
     cores = {_siblings(cpu) for cpu in cpus}
-    return max(1, min(len(cores), int(_cgroup_cpus() + 0.5)))
+    return max(1, min(len(cores), int(_cgroup_cpus() + 0.5), int(os.environ.get(CORES, len(cores)))))
 
 
 def _siblings(cpu):
@@ -109,9 +113,9 @@ def scatter(array, contexts) -> list:
 
 
 def kvstore(name) -> Any:
-    """What exchanges gradients: `name` itself for one process, a connected store for `dist_sync`.
+    """What exchanges gradients: `name` itself for one process, a connected store for `dist_...`.
 
-    InputError where MXNet's scheduler has not been named to a dist_sync worker, which would wait for ever.
+    InputError where MXNet's scheduler has not been named to a worker of such a store, which would wait for ever.
     """
     import mxnet as mx
     if not name.startswith('dist'):
@@ -127,6 +131,11 @@ def kvstore(name) -> Any:
 def shard(store) -> Tuple[int, int]:
     """(rank, count) of this process among the workers that share a `kvstore`."""
     return (0, 1) if isinstance(store, str) else (store.rank, store.num_workers)
+
+
+def worker_name(rank) -> str:
+    """What messages call this process, such as 'node2 (rank 1)'; MXNet gives the ranks, by the hosts' addresses."""
+    return f'{socket.gethostname()} (rank {rank})'
 
 
 class Devices(NamedTuple):

@@ -1,6 +1,7 @@
 """Trains with several processes on MXNet's distributed kvstore (`scripts/train_dist.sh`)."""
 import argparse
 import os
+import re
 import shlex
 import signal
 import socket
@@ -20,11 +21,12 @@ if not __package__:                           # run as a file: make the project'
 from common import config
 from common.errors import InputError
 from common.programs.cli import run
-from common.runtime import available_cores
+from common.runtime import CORES, DISTRIBUTED, available_cores
 from common.train import supervisor
 
 SSH = ('ssh', '-T', '-o', 'BatchMode=yes', '-o', 'ConnectTimeout=10', '-o', 'ServerAliveInterval=5',
        '-o', 'ServerAliveCountMax=3')
+FORWARDED = re.compile('MXNET_.*|PS_.*|CUDA_DEVICE_ORDER')        # variables that hosts are given, too
 SILENCE = 30                                  # seconds after which a host that hears nothing from here ends its part
 
 RESUME = 'With --resume the training goes on from its last whole epoch'
@@ -195,19 +197,23 @@ def main(argv=None):
     parser.add_argument('--cfg', required=True, metavar='YAML', help='the experiment')
     parser.add_argument('--join', type=float, default=120, metavar='SECONDS',
                         help='in which all find each other, and in which they exchange the first parameters')
+    parser.add_argument('--kvstore', default=DISTRIBUTED[0], choices=DISTRIBUTED,
+                        help=f'sums up a host\'s gradients on its CPU, or on its devices (default: {DISTRIBUTED[0]})')
     args, options = parser.parse_known_args(argv)
     hosts = read_hosts(args.workers)
     program = ROOT / f'pose_{config.load(args.cfg).data.set}' / 'train.py'
     root, nodes = addresses(hosts)
-    environment = {'DMLC_PS_ROOT_URI': root, 'DMLC_PS_ROOT_PORT': free_port(), 'DMLC_NUM_WORKER': len(hosts),
+    environment = {**{key: value for key, value in os.environ.items() if FORWARDED.fullmatch(key)},
+                   'DMLC_PS_ROOT_URI': root, 'DMLC_PS_ROOT_PORT': free_port(), 'DMLC_NUM_WORKER': len(hosts),
                    'DMLC_NUM_SERVER': len(hosts), 'POSE_JOIN_SECONDS': args.join}
     if hosts[0] is None:
-        environment.update(OMP_NUM_THREADS=max(1, available_cores() // len(hosts)))
+        cores = max(1, available_cores() // len(hosts))
+        environment.update({CORES: cores, 'OMP_NUM_THREADS': cores})
     if THREADS:
         environment.update(OMP_NUM_THREADS=THREADS)
     environment = {key: str(value) for key, value in environment.items()}
     serve = [sys.executable, str(ROOT / 'common/train/server.py')]
-    train = [sys.executable, str(program), '--cfg', args.cfg, *options, '--kvstore', 'dist_sync']
+    train = [sys.executable, str(program), '--cfg', args.cfg, *options, '--kvstore', args.kvstore]
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     parts, failure = [], None
     try:

@@ -72,6 +72,12 @@ def test_the_control_groups_quota_caps_the_cores(machine, cgroup, cores):
     assert runtime.available_cores() == cores
 
 
+def test_a_worker_takes_its_share_of_the_cores(machine, monkeypatch):
+    machine(range(8))
+    monkeypatch.setenv(runtime.CORES, '3')
+    assert runtime.available_cores() == 3
+
+
 def test_without_affinity_the_logical_cpus_count(monkeypatch):
     monkeypatch.delattr(os, 'sched_getaffinity', raising=False)
     monkeypatch.setattr(os, 'cpu_count', lambda: 6)

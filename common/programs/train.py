@@ -50,7 +50,7 @@ def main(dataset, argv=None):
     parser = options.parser(f'Train an experiment on {dataset.name}.')
     options.add_network(parser)
     options.add_data(parser, dataset)
-    parser.add_argument('--kvstore', default='device', choices=('device', 'local', 'dist_sync'),
+    parser.add_argument('--kvstore', default='device', choices=('device', 'local', *runtime.DISTRIBUTED),
                         help='how devices exchange gradients (default: device)')
     parser.add_argument('--resume', action='store_true', help='go on where an earlier run of this experiment stopped')
     parser.add_argument('--out', default='output', metavar='DIR',
