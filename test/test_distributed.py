@@ -1,6 +1,8 @@
 """Several worker processes on MXNet's own distributed kvstore, as scripts/train_dist.py starts them."""
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -50,11 +52,12 @@ def finish(process):
 
 @pytest.fixture
 def ssh(tmp_path):
-    """A PATH whose ssh runs the command here and writes down what it was given."""
+    """A PATH whose ssh runs the command here, as HOST.sed has changed it, and writes down what it was given."""
     program = tmp_path / 'bin' / 'ssh'
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\n[ "$1" = -G ] && exit\necho "$*" >>{tmp_path}/ssh.log\n'
-                       'for command; do :; done\nexec sh -c "$command"\n')
+                       f'for command; do :; done\nscript={tmp_path}/${{10}}.sed\n'
+                       '[ -e "$script" ] && command=$(echo "$command" | sed -f "$script")\nexec sh -c "$command"\n')
     program.chmod(0o755)
     return f'{program.parent}:{os.environ["PATH"]}'
 
@@ -74,41 +77,77 @@ def assert_same_training(ours, theirs):
         assert max(distance(*pair) for pair in pairs) <= 1e-2, kind            # those that began with 0, too
 
 
-def test_two_workers_train_as_one_with_twice_the_batch(root, tiny_data, tmp_path, ssh):
+@pytest.mark.parametrize('kvstore, devices', [
+    ('dist_sync', '1'), pytest.param('dist_device_sync', '2', marks=pytest.mark.long)])
+def test_two_workers_train_as_one_with_twice_the_batch(root, tiny_data, tmp_path, ssh, kvstore, devices):
     """16 samples: 2 workers x 2 steps of 4 equal 2 steps of 8, BN frozen. Only the first worker writes."""
     hosts = tmp_path / 'hosts.txt'
     hosts.write_text('# two\n127.0.0.1\n\nlocalhost  # the second\n')
-    finish(start(root, [root / 'scripts/train_dist.py', hosts], tiny_data, tmp_path / 'two', 4, 2, path=ssh))
-    finish(start(root, [root / 'pose_mpii/train.py'], tiny_data, tmp_path / 'one', 8, 2))
+    finish(start(root, [root / 'scripts/train_dist.py', hosts], tiny_data, tmp_path / 'two', 4, 2,
+                 '--cpus', devices, '--kvstore', kvstore, path=ssh))
+    finish(start(root, [root / 'pose_mpii/train.py'], tiny_data, tmp_path / 'one', 8, 2, '--cpus', devices))
     assert_same_training(tmp_path / 'two' / RUN, tmp_path / 'one' / RUN)
     two, one = ([json.loads(line) for line in (tmp_path / out / RUN / 'log.jsonl').read_text().splitlines()]
                 for out in ('two', 'one'))
     for ours, theirs in zip(two, one):        # of both workers' samples, not of the first one's
         assert ours['heatmap_loss'] == pytest.approx(theirs['heatmap_loss'], rel=1e-3)
     result = json.loads((tmp_path / 'two' / RUN / 'result.json').read_text())
-    assert result['workers'] == 2
+    assert (result['workers'], result['kvstore']) == (2, kvstore)
     commands = (tmp_path / 'ssh.log').read_text().splitlines()
     assert sorted(line.split()[9] for line in commands) == ['127.0.0.1', '127.0.0.1', 'localhost', 'localhost']
 
 
-@pytest.mark.parametrize('chosen', [None, '3'])
-def test_threads_are_shared_among_the_workers_unless_the_user_chose(root, tmp_path, ssh, chosen):
-    """On this machine the cores are; what the user chose holds here and on hosts."""
-    code = ('import sys; sys.path.insert(0, sys.argv[1])\n'
+def test_a_host_with_other_images_ends_the_training(root, tiny_data, tmp_path, ssh):
+    """At once: its process does not wait for the other one, which waits for its gradients."""
+    (tmp_path / 'hosts.txt').write_text('127.0.0.1\nlocalhost\n')
+    other = shutil.copytree(tiny_data, tmp_path / 'other' / tiny_data.name)
+    next((other / 'images').glob('train_*.jpg')).unlink()
+    (tmp_path / 'localhost.sed').write_text(f's|{tiny_data}|{other}|\n')
+    process = start(root, [root / 'scripts/train_dist.py', tmp_path / 'hosts.txt'], tiny_data, tmp_path / 'out', 4, 1,
+                    path=ssh)
+    error = process.communicate(timeout=300)[1]
+    assert process.returncode == 2
+    assert re.search(r'\(rank [01]\): has 1[56] people .*; all hosts need the same data\n', error)
+    assert re.search(r'error: worker [01] on \S+ ended \(exit code 2\); all are stopped', error.splitlines()[-1])
+
+
+def launched(root, workers, path, *options, **environment):
+    """The processes that a launcher on a machine of 8 cores would start: {name: its command and its variables}."""
+    code = ('import json, sys; sys.path.insert(0, sys.argv[1])\n'
             'from scripts import train_dist\n'
             'train_dist.wait = lambda parts, seconds: None\n'
-            'train_dist.start = lambda name, host, command, environment, **pipes: print(\n'
-            '    name, environment.get("OMP_NUM_THREADS"))\n'
+            'train_dist.start = lambda name, host, command, environment, **pipes: started.update(\n'
+            '    {name: [command, dict(environment)]})\n'
             'train_dist.stop = lambda parts: None\n'
             'train_dist.available_cores = lambda: 8\n'
-            'train_dist.main([sys.argv[2], "--cfg", sys.argv[3]])\n')
-    environment = {key: value for key, value in os.environ.items() if key != 'OMP_NUM_THREADS'}
-    environment.update(PATH=ssh, **({'OMP_NUM_THREADS': chosen} if chosen else {}))
+            'started = {}\n'
+            'train_dist.main(sys.argv[2:])\n'
+            'print(json.dumps(started))\n')
+    inherited = {key: value for key, value in os.environ.items() if key != 'OMP_NUM_THREADS'}
+    command = [sys.executable, '-c', code, root, workers, '--cfg', root / f'experiments/{RUN}.yaml', *options]
+    return json.loads(subprocess.check_output([*map(str, command)], env={**inherited, 'PATH': path, **environment}))
+
+
+@pytest.mark.parametrize('chosen', [None, '3'])
+def test_threads_are_shared_among_the_workers_unless_the_user_chose(root, tmp_path, ssh, chosen):
+    """On this machine the cores are; what the user chose of OpenMP's holds here and on hosts."""
     (tmp_path / 'hosts').write_text('127.0.0.1\n')
-    for workers, threads in (('2', chosen or '4'), (str(tmp_path / 'hosts'), chosen)):
-        lines = subprocess.check_output([sys.executable, '-c', code, str(root), workers,
-                                         str(root / f'experiments/{RUN}.yaml')], env=environment, text=True)
-        assert f'worker 0 {threads}' in lines.splitlines()
+    choice = {'OMP_NUM_THREADS': chosen} if chosen else {}
+    for workers, threads, cores in (('2', chosen or '4', '4'), (tmp_path / 'hosts', chosen, None)):
+        _, variables = launched(root, workers, ssh, **choice)['worker 0']
+        assert (variables.get('OMP_NUM_THREADS'), variables.get(runtime.CORES)) == (threads, cores)
+
+
+def test_hosts_are_given_the_variables_of_mxnet_and_the_kvstore(root, tmp_path, ssh):
+    (tmp_path / 'hosts').write_text('127.0.0.1\n')
+    given = {'MXNET_ENGINE_TYPE': 'NaiveEngine', 'PS_RESEND': '1', 'CUDA_DEVICE_ORDER': 'PCI_BUS_ID'}
+    started = launched(root, tmp_path / 'hosts', ssh, '--kvstore', 'dist_device_sync', **given,
+                       CUDA_VISIBLE_DEVICES='1')
+    for name in 'server 0', 'worker 0':
+        variables = started[name][1]
+        assert variables.items() >= given.items() and 'CUDA_VISIBLE_DEVICES' not in variables
+    assert started['worker 0'][0][-2:] == ['--kvstore', 'dist_device_sync']
+    assert launched(root, '1', ssh)['worker 0'][0][-2:] == ['--kvstore', 'dist_sync']
 
 
 def children(process):

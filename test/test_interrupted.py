@@ -245,7 +245,7 @@ def test_a_validation_that_is_not_finite_ends_the_run_and_goes_on(tiny_data, tmp
     assert_same_run(whole['1'], folder(tmp_path, 'h1'))
 
 
-def test_an_epoch_begun_by_one_process_is_done_anew_by_several(tiny_data, tmp_path, monkeypatch):
+def test_an_epoch_begun_by_one_process_is_done_anew_by_several(tiny_data, tmp_path, monkeypatch, capsys):
     options = ['--set', 'train.epochs=1']
     with monkeypatch.context() as patch:
         signalled(patch, trainer, 'train_step', 1)
@@ -257,3 +257,6 @@ def test_an_epoch_begun_by_one_process_is_done_anew_by_several(tiny_data, tmp_pa
                         lambda graph, run, loader, contexts: (begun.append(run.meter.steps), run.meter.stop()))
     run('h1', tiny_data, tmp_path, *options, '--resume')
     assert begun == [0]
+    said = capsys.readouterr()
+    assert 'goes on with workers 2 instead of 1; the network' in said.err
+    assert f'{runtime.worker_name(0)} validates, and writes {folder(tmp_path, "h1")}\n' in said.out

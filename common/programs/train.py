@@ -12,6 +12,7 @@ from common.programs.test import Outputs, predict_and_score, test
 from common.train import phases
 from common.train.resume import CONFIG
 from common.train.run import BEST
+from common.train.workers import leaving_the_others
 
 PICTURED = 6                                  # people in TensorBoard's picture of an epoch
 
@@ -67,7 +68,8 @@ def main(dataset, argv=None):
         return (training_loader(cfg, train, phase, (job.devices.rank, job.devices.workers)),
                 validation(own, cfg, valid, contexts), {'train': train, 'valid': valid.samples})
 
-    folders = phases.train(cfg, prepare, job)
+    with leaving_the_others(job.devices.kvstore):
+        folders = phases.train(cfg, prepare, job)
     for folder in folders:                    # the best network of each, on the split that it was chosen by
         own = config.load(folder / CONFIG)
         test(dataset, own, folder / BEST, Source(args.data, own.data.valid), contexts,

@@ -145,6 +145,8 @@ def _train_one(cfg, phase, prepare, start, job):
         if devices.rank == 0:
             config.save(cfg, folder / CONFIG)
             files.write_json(folder / ABOUT, about)
+            if devices.workers > 1:
+                print(f'{runtime.worker_name(0)} validates, and writes {folder}', flush=True)
         net = pose_net.create(cfg, devices.contexts)
         if not resumed:
             _initial_parameters(cfg, net, start, devices.contexts)

@@ -62,7 +62,8 @@ def check_same_people(folder, cfg, about):
 def check_goes_on(folder, cfg, about):
     """InputError if a run that goes on has seen other annotations, or more or fewer images, than are there now.
 
-    A warning where it goes on in other batches or on other devices: not as if it had never been interrupted.
+    A warning where it goes on in other batches, on other devices or with other workers: not as if it had never been
+    interrupted.
     """
     check_same_people(folder, cfg, about)
     run = files.read_object(folder / ABOUT)
@@ -72,7 +73,8 @@ def check_goes_on(folder, cfg, about):
                          f'{about["images"]}, with which it cannot go on')
     changes = [f'{name} {now} instead of {before}' for name, before, now in (
         ('batches of', config.load(folder / CONFIG).train.batch_size, cfg.train.batch_size),
-        ('devices', run.get('devices'), about['devices'])) if now != before]
+        ('devices', run.get('devices'), about['devices']),
+        ('workers', run.get('workers'), about['workers'])) if now != before]
     if changes:
         print(f'warning: {folder}: goes on with {" and ".join(changes)}; the network will not be that of an uninterrupted '
               'run to the last bit', file=sys.stderr)

@@ -1,13 +1,14 @@
 """A training on the disk and on the screen: its history, its checkpoints, and what ends it early."""
 import json
 import time
+import zlib
 from functools import cached_property
 from pathlib import Path
 
 import mxnet as mx
 from tqdm import tqdm
 
-from common import files
+from common import config, files, provenance
 from common.errors import InputError, Terminated
 from common.train.board import Board
 from common.train.meter import Meter
@@ -39,7 +40,17 @@ class Run:
         self.schedule = Schedule(cfg.train, self.history)
         if devices.workers > 1:
             share_parameters(trainer, devices.kvstore)
+            self._workers.require_same(self._common())
         self.termination = Termination(enabled=devices.workers == 1)
+
+    def _common(self):
+        """What all workers need to have in common, for `Workers.require_same`."""
+        samples, same_data = self._loader.samples, 'all hosts need the same data'
+        return ((len(self.history), f'epochs in {self._folder / STATE}', 'all hosts need to share the folder of --out'),
+                (zlib.crc32(config.text(self._cfg).encode()) >> 8, 'as checksum of its configuration',
+                 'all hosts need the same YAML files'),
+                (len(samples), 'people to train on whose image is there', same_data),
+                (int(provenance.digest(samples)[:6], 16), 'as checksum of the people to train on', same_data))
 
     def __enter__(self):
         self.termination.__enter__()

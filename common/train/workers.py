@@ -7,12 +7,14 @@ from itertools import count
 from typing import Iterator
 
 import mxnet as mx
+from mxnet.base import _LIB, check_call
 
 from common import runtime
+from common.errors import InputError
 from common.weights import checkpoint
 
 JOIN = 'POSE_JOIN_SECONDS'                    # in the environment: what scripts/train_dist.py has as --join
-UNREACHABLE = ("worker {rank}: the workers' first exchange is not over after {seconds:g} s (--join SECONDS): does a "
+UNREACHABLE = ("{worker}: the workers' first exchange is not over after {seconds:g} s (--join SECONDS): does a "
                'firewall close ports between two of the hosts, or is the network too slow for it?')
 
 
@@ -24,7 +26,7 @@ def share_parameters(trainer, store):
     """
     if not isinstance(store, str):
         seconds = float(os.environ.get(JOIN, 120))
-        with time_limit(seconds, UNREACHABLE.format(rank=runtime.shard(store)[0], seconds=seconds)):
+        with time_limit(seconds, UNREACHABLE.format(worker=runtime.worker_name(store.rank), seconds=seconds)):
             trainer._init_kvstore()
             trainer._init_params()
             mx.nd.waitall()
@@ -44,6 +46,17 @@ def time_limit(seconds, message) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+@contextmanager
+def leaving_the_others(store) -> Iterator[None]:
+    """An error within lets this process end: MXNet would wait at its exit for the others, which wait for gradients."""
+    try:
+        yield
+    except BaseException:
+        if not isinstance(store, str):
+            check_call(_LIB.MXKVStoreSetBarrierBeforeExit(store.handle, 0))
+        raise
 
 
 class SumOverWorkers:
@@ -91,7 +104,7 @@ class Workers:
     NUMBERS = 8                               # of a vector, at most
 
     def __init__(self, store):
-        self._first = runtime.shard(store)[0] == 0
+        self._rank = runtime.shard(store)[0]
         self._sum = SumOverWorkers(store, mx.nd.zeros(self.NUMBERS))
 
     def total(self, numbers) -> list:
@@ -101,9 +114,19 @@ class Workers:
         vector = mx.nd.array([*numbers, *[0] * (self.NUMBERS - len(numbers))])
         return self._sum(vector).asnumpy()[:len(numbers)].tolist()
 
+    def require_same(self, facts):
+        """InputError in a worker of which something is not as it is of the first one.
+
+        facts: (number below 2 ** 24, which float32 holds, of what, what would be right) of each.
+        """
+        numbers = [number for number, _, _ in facts]
+        for (own, what, right), its in zip(facts, self.total([number * (self._rank == 0) for number in numbers])):
+            if own != its:
+                raise InputError(f'{runtime.worker_name(self._rank)}: has {own} {what}, rank 0 has {its:.0f}; {right}')
+
     def first(self, validate, net) -> dict:
         """The metrics of an epoch, which the first worker alone computes; all get those that the schedule goes by."""
         shared = ('score', 'validation_loss')
-        metrics = validate(net) if self._first else dict.fromkeys(shared, 0.0)
+        metrics = validate(net) if self._rank == 0 else dict.fromkeys(shared, 0.0)
         known = [name for name in shared if name in metrics]
         return {**metrics, **dict(zip(known, self.total([metrics[name] for name in known])))}
