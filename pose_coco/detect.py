@@ -53,11 +53,11 @@ class Photographs(gluon.data.Dataset):
         return len(self._records)
 
     def __getitem__(self, index):
-        image = read_rgb(self._records[index]['path'], self._short)
+        image = read_for_detector(self._records[index]['path'], self._short)
         return transform_test(image, self._short, self._max_size)[0], image.shape[:2]
 
 
-def read_rgb(path, short) -> mx.nd.NDArray:
+def read_for_detector(path, short) -> mx.nd.NDArray:
     """The image in a file, uint8 (H, W, 3), to be scaled to a shorter side of `short` and a longer of at most 5/3 that.
 
     InputError as `images.read_image`, and where nothing would be left of the shorter side.

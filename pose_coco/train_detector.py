@@ -45,7 +45,7 @@ from common.train.run import STATE
 from common.train.trainer import optimizer
 from common.train.workers import Statistics
 from common.weights import checkpoint, store
-from pose_coco.detect import read_rgb
+from pose_coco.detect import read_for_detector
 from pose_coco.layout import read_split
 
 PARAMS, LOG, ABOUT = 'last.params', 'log.jsonl', 'run.json'
@@ -77,7 +77,8 @@ class People(gluon.data.Dataset):
 
     def __getitem__(self, index):
         image, found = self._samples[index]
-        return read_rgb(image['path'], self._short), np.hstack([found, np.zeros((len(found), 1))]).astype(np.float32)
+        labels = np.hstack([found, np.zeros((len(found), 1))]).astype(np.float32)
+        return read_for_detector(image['path'], self._short), labels
 
 
 def corners(boxes, image) -> np.ndarray:

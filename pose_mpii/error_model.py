@@ -34,6 +34,7 @@ from common.files import check_outputs, replacing, write_json
 from common.guard.rules import check_record, is_count, is_number, is_object
 from common.predict import visualise
 from common.programs.cli import run
+from common.provenance import data_name
 from common.results import TEST, markdown, read
 from pose_mpii.dataset import MPII, load_samples
 from pose_mpii.layout import ground_truth_file, read_ground_truth
@@ -284,7 +285,7 @@ def main(argv=None):
     print(f"The model has H's PCKh@0.1 within 1 point in {agreement(lines, 1)} of {len(lines)} rows, within 2 in "
           f'{agreement(lines, 2)}.')
     if arguments.json:
-        write_json(arguments.json, {'data': arguments.data.resolve().name, 'split': arguments.split, 'rows': lines,
+        write_json(arguments.json, {'data': data_name(arguments.data), 'split': arguments.split, 'rows': lines,
                                     'gain': {'ratio': RATIOS.tolist(), 'by width': curves}})
     if arguments.picture:
         draw_gain(arguments.picture, curves, lines if measured else ())

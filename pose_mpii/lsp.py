@@ -10,7 +10,7 @@ import numpy as np
 
 from common.errors import InputError
 from pose_mpii.layout import read_mat
-from pose_mpii.pckh import HEAD_SIZE
+from pose_mpii.pckh import head_box
 from pose_mpii.release import Person
 from pose_mpii.skeleton import HEAD, JOINTS, NECK
 
@@ -59,6 +59,4 @@ def _head_box(points, visible):
     distance = np.hypot(*(points[HEAD] - points[NECK]))
     if not visible[[HEAD, NECK]].all() or distance < LEAST_HEAD:
         return None
-    half = distance / HEAD_SIZE / np.sqrt(8)
-    middle = (points[HEAD] + points[NECK]) / 2
-    return np.array([middle - half, middle + half])
+    return head_box(points[HEAD], points[NECK], distance)

@@ -72,6 +72,12 @@ def head_sizes(head_boxes) -> np.ndarray:
     return HEAD_SIZE * np.hypot(*np.subtract(head_boxes[:, 1], head_boxes[:, 0], dtype=np.float64).T)
 
 
+def head_box(top, neck, size) -> np.ndarray:
+    """The square [[x1, y1], [x2, y2]] in the middle of head top and neck (2,) that has a head size."""
+    half = size / HEAD_SIZE / np.sqrt(8)
+    return (top + neck) / 2 + np.array([[-half], [half]])
+
+
 def distances(predictions, joints, visible, sizes, how) -> np.ndarray:
     """Distances from prediction to ground truth in units, (N, K).
 

@@ -10,7 +10,7 @@ from pose_mpii.skeleton import SKELETON
 
 
 def save_predictions(path, predictions):
-    """Write predictions (N, 16, 2), 1-based pixels, as `preds` to a .mat or .json file (its suffix decides).
+    """Write predictions (N, K, 2), 1-based pixels, as `preds` to a .mat or .json file (its suffix decides).
 
     A prediction that is not finite becomes null in JSON. Raises InputError for another suffix.
     """

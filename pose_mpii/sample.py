@@ -24,6 +24,7 @@ from common.files import make_folder, read_json, write_json
 from common.programs.cli import run
 from pose_mpii.drawing import scene
 from pose_mpii.layout import annotation_file, ground_truth_file, write_ground_truth, write_split
+from pose_mpii.pckh import head_box
 from pose_mpii.skeleton import HEAD, NECK
 
 NOTE = ('This is a generated sample, not MPII: drawn figures to try the programs with.\n'
@@ -47,11 +48,11 @@ def annotated(name, rng, size, noise=0.0) -> Tuple[np.ndarray, dict, np.ndarray]
     neck, top = joints[[NECK, HEAD]]
     joints = np.round(joints + noise * 1.25 * height * rng.standard_normal(joints.shape), 2)
     visible = ((joints >= 1) & (joints <= size)).all(axis=1)
-    # In MPII's annotations the head size, 0.6 of the box's diagonal, is 0.75 of the distance from neck to head top.
-    half_side = 0.75 * np.hypot(*(top - neck)) / 0.6 / np.sqrt(8)
+    # In MPII's annotations the head size is 0.75 of the distance from neck to head top.
+    head = head_box(top, neck, 0.75 * np.hypot(*(top - neck)))
     record = {'image': name, 'center': np.round(center, 2), 'scale': round(scale, 6),
               'joints': np.where(visible[:, None], joints, 0), 'joints_vis': visible.astype(int)}
-    return image, record, (neck + top) / 2 + np.array([[-half_side], [half_side]])
+    return image, record, head
 
 
 def write_sample(out, train=2000, valid=300, seed=0, size=224, noise=0.0):
@@ -116,10 +117,10 @@ def _write(out, counts, seed, size, noise):
         for index in range(count):
             name = f'{split}_{index:06d}.jpg'
             rng = np.random.default_rng([seed, STREAMS[split], index])
-            image, record, head_box = annotated(name, rng, size, noise)
+            image, record, head = annotated(name, rng, size, noise)
             (images / name).write_bytes(cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1])
             records[split].append(record)
-            head_boxes[split].append(head_box)
+            head_boxes[split].append(head)
         write_split(out, split, records[split])
     write_split(out, 'trainval', records['train'] + records['valid'])
     write_ground_truth(ground_truth_file(out, 'valid'), [record['joints'] for record in records['valid']],

@@ -235,9 +235,9 @@ def test_what_would_be_lost_or_mixed_up_is_refused_before_the_first_image(tiny_c
 def test_an_image_that_is_a_line_is_named(tiny_coco, tmp_path):
     cv2.imwrite(str(tmp_path / 'line.png'), np.zeros((1, 3000, 3), np.uint8))
     with pytest.raises(InputError, match='line.png: an image of 3000 x 1 pixels is too narrow'):
-        detect.read_rgb(tmp_path / 'line.png', 800)
+        detect.read_for_detector(tmp_path / 'line.png', 800)
     cv2.imwrite(str(tmp_path / 'strip.png'), np.zeros((4, 3000, 3), np.uint8))
-    assert detect.read_rgb(tmp_path / 'strip.png', 800).shape == (4, 3000, 3)
+    assert detect.read_for_detector(tmp_path / 'strip.png', 800).shape == (4, 3000, 3)
 
 
 def test_two_detections_into_one_file(trained, shared, tmp_path):

@@ -59,7 +59,7 @@ def resolve(path, overrides=(), content=None) -> Tuple[str, dict]:
             raise InputError(f'--set {override}: expected section.key=value')
         if key == 'name':
             raise InputError(f'--set {override}: unknown key name; a file may hold it')
-        (values if is_named(name, whose) else others)[key] = (yaml_text.parse(value, f'--set {override}'),
+        (values if _is_named(name, whose) else others)[key] = (yaml_text.parse(value, f'--set {override}'),
                                                               f'--set {override}')
     rules = {f'{section}.{key}': rule for section, keys in schema().items() for key, (rule, _) in keys.items()}
     values = {**{key: (value, path) for key, value in BEFORE.items()}, **values}
@@ -81,7 +81,7 @@ def resolve(path, overrides=(), content=None) -> Tuple[str, dict]:
                   if key in values}
 
 
-def is_named(name, whose) -> bool:
+def _is_named(name, whose) -> bool:
     """Whether an override that begins 'WHOSE:' is of the experiment of this name; one without is of all."""
     return f'/{name}'.endswith(f'/{whose}') if whose else True
 
@@ -89,7 +89,7 @@ def is_named(name, whose) -> bool:
 def check_named(overrides, names):
     """InputError for an override 'NAME:section.key=value' of no experiment in `names`."""
     for override in overrides:
-        if ':' in override.partition('=')[0] and not any(is_named(name, override.partition(':')[0].strip())
+        if ':' in override.partition('=')[0] and not any(_is_named(name, override.partition(':')[0].strip())
                                                          for name in names):
             raise InputError(f'--set {override}: no experiment here has that name; there are {", ".join(names)}')
 

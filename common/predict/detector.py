@@ -11,7 +11,7 @@ The paper says no more of it than that and its box AP, 49 on test-dev; the rest 
 """
 from functools import partial
 
-from common.runtime import import_gluoncv    # before MXNet: it sets the threads
+from common.runtime import import_gluoncv
 
 import_gluoncv()
 

@@ -47,7 +47,11 @@ def metadata(cfg, trained) -> dict:
 def configuration(path, overrides=()):
     """The configuration in an .onnx file, with overrides (`config.load`); InputError where it has none."""
     require()
-    written = graph.metadata(path, files.read_bytes(path)).get('configuration')
+    return _configuration(path, graph.metadata(path, files.read_bytes(path)), overrides)
+
+
+def _configuration(path, about, overrides=()):
+    written = about.get('configuration')
     if written is None or len(written) > yaml_text.MOST_BYTES:
         raise InputError(f'{path}: not an export of a network (python -m common.export writes them; one of an earlier '
                          'version has to be exported again)')
@@ -64,9 +68,9 @@ def outputs(cfg) -> dict:
     return found
 
 
-def _check(path, cfg):
-    """InputError unless a file holds what the configuration asks for."""
-    theirs = _fixed(configuration(path))
+def _check(path, exported, cfg):
+    """InputError unless a file's configuration is what the one in use asks for."""
+    theirs = _fixed(exported)
     for key, value in _fixed(cfg).items():
         if theirs.get(key) != value:
             raise InputError(f'{path}: exported with {key} {theirs.get(key)!r:.80}, not {value!r:.80}, as '
@@ -126,8 +130,9 @@ class OnnxNet:
         self._path, self._names = path, list(outputs(cfg))
         content = files.read_bytes(path)
         graph.check(path, content, cfg.input.size)
-        _check(path, cfg)
-        self._trained = _trained(path, graph.metadata(path, content).get('trained'), len(cfg.data.skeleton['joints']))
+        about = graph.metadata(path, content)
+        _check(path, _configuration(path, about), cfg)
+        self._trained = _trained(path, about.get('trained'), len(cfg.data.skeleton['joints']))
         self._session = self._open(content, context)
         self._try(cfg)
 

@@ -7,7 +7,7 @@ import sys
 from functools import partial
 from typing import Callable, Tuple
 
-from common.runtime import import_gluoncv    # before MXNet: it sets the threads
+from common.runtime import import_gluoncv
 
 import_gluoncv()
 
