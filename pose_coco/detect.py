@@ -111,7 +111,8 @@ def write_detections(net, records, contexts, threshold, out, about) -> int:
     """Write the people in images to a file, by way of its .partial (`read_partial`); returns how many."""
     partial = Path(f'{out}.partial')
     found = read_partial(partial, about)
-    bar = tqdm(total=len(records), initial=len(found), desc='detect', unit=' images', mininterval=1, dynamic_ncols=True)
+    bar = tqdm(total=len(records), initial=len(found), desc='detect', unit=' images', dynamic_ncols=True,
+               **runtime.bar_intervals())
     try:
         with bar, open(partial, 'a', encoding='utf-8') as file:
             for people in detect(net, records[len(found):], contexts, threshold):

@@ -115,7 +115,7 @@ def forward_backward(net, trainer) -> Callable:
 def train_one_epoch(step, trainer, loader, contexts, title) -> dict:
     """One pass over the loader; returns the mean losses and images/s. A loss that is not finite is an InputError."""
     losses, images, start = [], 0, time.time()
-    with tqdm(loader, desc=title, unit=' batches', mininterval=1, dynamic_ncols=True) as bar:
+    with tqdm(loader, desc=title, unit=' batches', dynamic_ncols=True, **runtime.bar_intervals()) as bar:
         for batch in bar:
             parts = split(batch, contexts)
             outputs = [step(part)[:len(LOSSES)] for part in parts]              # all devices at once

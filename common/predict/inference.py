@@ -142,7 +142,7 @@ def predict(cfg, net, loader, contexts, title, scored=False, loss=None) -> Tuple
     methods = decodings(cfg, net)
     joints = {method: [] for method in methods}
     scores = []
-    with tqdm(total=len(loader.samples), desc=title, unit=' images', mininterval=1, leave=False,
+    with tqdm(total=len(loader.samples), desc=title, unit=' images', leave=False, **runtime.bar_intervals(),
               dynamic_ncols=True) as bar:
         for batch in loader.batches():
             watch = partial(loss.add, batch) if loss else None
