@@ -12,9 +12,11 @@ import pytest
 from runs import SMALL, arguments, experiment_file, folder, run, training_loader
 
 from common import config, files, provenance, results
+from common.dataset import Source
 from common.errors import InputError
 from common.nets import bfloat16, pose_net
 from common.programs import options
+from common.programs.test import warn_of_other_people
 from common.runtime import Devices
 from common.train import phases
 from common.weights import checkpoint
@@ -121,6 +123,14 @@ def test_other_annotations_are_no_start_and_no_validation_split(tiny_data, tmp_p
     for source, warned in ((data, True), (tiny_data, False)):
         test.main([*tested, '--data', str(source)])
         assert ('its valid holds other annotations than when' in capsys.readouterr().err) == warned
+
+
+@pytest.mark.parametrize('content', ['[1]', '{"annotations": ', '{"annotations": 1}', None])
+def test_a_foreign_file_beside_parameters_says_nothing_of_whom_they_were_chosen_by(tmp_path, capsys, content):
+    if content:
+        (tmp_path / 'run.json').write_text(content)
+    warn_of_other_people(tmp_path / 'best.params', Source(tmp_path, 'valid'), {})
+    assert capsys.readouterr().err == ''
 
 
 def test_a_network_that_is_used_in_another_way_than_it_was_trained_is_a_warning(tmp_path, capsys):

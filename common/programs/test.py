@@ -70,14 +70,15 @@ def test(dataset, cfg, params, source, contexts, outputs=Outputs()):
 
 def warn_of_other_people(params, source, digest):
     """A warning where the network was chosen by another split of this name than the one that is tested now."""
-    about = Path(params).with_name(ABOUT)
-    if about.exists():
-        run = files.read_object(about)
-        chosen_by = run.get('annotations')
-        if isinstance(chosen_by, dict) and run.get('data') == provenance.data_name(source.data) and \
-                source.split == run.get('valid') and chosen_by.get('valid') != digest:
-            print(f'warning: {source.data}: its {source.split} holds other annotations than when {params} was trained',
-                  file=sys.stderr)
+    try:
+        run = files.read_object(Path(params).with_name(ABOUT))
+    except InputError:                        # none is there, or not one of ours
+        return
+    chosen_by = run.get('annotations')
+    if isinstance(chosen_by, dict) and run.get('data') == provenance.data_name(source.data) and \
+            source.split == run.get('valid') and chosen_by.get('valid') != digest:
+        print(f'warning: {source.data}: its {source.split} holds other annotations than when {params} was trained',
+              file=sys.stderr)
 
 
 def main(dataset, argv=None):
