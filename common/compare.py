@@ -66,7 +66,7 @@ def read_log(path) -> list:
     for number, line in enumerate(files.read_bytes(path).splitlines(), 1):
         try:
             history.append(json.loads(line))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InputError(f'{path}: line {number} is not JSON') from None
         check_record(path, f'line {number}', history[-1], EPOCH)
     if not history:

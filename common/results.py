@@ -30,10 +30,12 @@ _SHOWN = {('data', 'set'): is_text, ('data', 'train'): is_text, ('data', 'valid'
 def _is_configuration(value):
     return is_object(value, value, is_object) and all(
         is_good(value.get(section, {}).get(key)) for (section, key), is_good in _SHOWN.items()) \
-        and is_object(value['data'].get('skeleton', {}))
+        and is_object(value['data'].get('skeleton', {})) \
+        and is_list(value['data'].get('skeleton', {}).get('joints', []), is_text)
 
 
-# What `provenance.of_test` writes into every one of them, as `rules.check_record` takes it, and whose boxes it was.
+# What `provenance.of_test` writes into every one of them, as `rules.check_record` takes it, whose boxes it was, and
+# what came of every decoding.
 PROVENANCE = {
     'experiment': (is_text, 'its name'),
     'data': (is_text, 'the name of the data set'),
@@ -43,6 +45,7 @@ PROVENANCE = {
     'config': (_is_configuration, 'the resolved configuration, in sections'),
 }
 BOXES = {'boxes': (is_text, 'where people are from')}
+_MORE = {**BOXES, 'decodings': (lambda value: is_object(value, value, is_object), 'an object of objects, by decoding')}
 
 
 def collect(folders) -> dict:
@@ -71,7 +74,7 @@ def collect(folders) -> dict:
 def read(path) -> dict:
     """One `test.json` as a dict, with its `path`; InputError where the file is not such a result."""
     result = files.read_object(path)
-    check_record(path, 'a result', result, {**PROVENANCE, **BOXES}, optional=BOXES)
+    check_record(path, 'a result', result, {**PROVENANCE, **_MORE}, optional=_MORE)
     return {**result, 'path': path}
 
 

@@ -74,13 +74,20 @@ def test_a_run_alone_and_one_that_is_not_tested_yet(runs, capsys):
     assert 'The same configuration' in out and 'AUC' not in out
 
 
+def change(path, **values):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
 @pytest.mark.parametrize('damage, said', [
     (lambda run: (run / 'log.jsonl').unlink(), 'holds no training'),
     (lambda run: (run / 'log.jsonl').write_text(''), 'no epoch is finished'),
     (lambda run: (run / 'log.jsonl').write_text('{"score": 1, "images_per_second": 1}\n{"sco'), 'line 2 is not JSON'),
+    (lambda run: (run / 'log.jsonl').write_text(200000 * '['), 'line 1 is not JSON'),
     (lambda run: (run / 'log.jsonl').write_text('{"score": "1"}'), 'line 1 has a bad "score"'),
     (lambda run: (run / 'result.json').write_text('{"images": -1}'), 'result.json: a result has a bad "images"'),
     (lambda run: (run / 'config.yaml').write_text('x: 1'), 'config.yaml'),
+    (lambda run: change(run / 'test.json', decodings=[1]), 'test.json: a result has a bad "decodings"'),
+    (lambda run: change(run / 'test.json', decodings={'local': 1}), 'test.json: a result has a bad "decodings"'),
     (lambda run: (run / 'test.json').write_text('[]'), 'test.json: expected a JSON object')])
 def test_bad_files_are_named(runs, damage, said):
     damage(runs[1])

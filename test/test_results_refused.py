@@ -34,7 +34,8 @@ def test_a_result_that_says_nothing_of_its_training_is_named(root, tmp_path, cha
 
 
 @pytest.mark.parametrize('section, key, value', [('input', 'size', 256), ('input', 'size', ['a', 'b']),
-                                                 ('network', 'beta', '15'), ('test', 'decode', None)])
+                                                 ('network', 'beta', '15'), ('test', 'decode', None),
+                                                 ('data', 'skeleton', {'joints': 5})])
 def test_a_configuration_that_no_training_wrote_is_named(root, tmp_path, section, key, value):
     one = result(root, 'table2/h1', 0.2)
     one['config'][section][key] = value
