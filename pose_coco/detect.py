@@ -31,6 +31,7 @@ from tqdm import tqdm
 from common import files, provenance, runtime
 from common.data.images import read_image
 from common.errors import InputError
+from common.guard.rules import is_list, is_object
 from common.predict.people import DEFAULT, OWN, SHORT, check_shape, load_detector, people_in
 from common.programs import options
 from common.programs.cli import run
@@ -97,9 +98,11 @@ def read_partial(path, about) -> list:
     end = content.rfind(b'\n') + 1            # the rest is of an image in whose midst it was stopped
     try:
         first, *found = map(json.loads, content[:end].splitlines())
-        changed = [key for key in about if first.get(key) != about[key]]
-    except (ValueError, AttributeError):
-        raise InputError(f'{path}: damaged; remove it to start anew') from None
+    except (ValueError, RecursionError):
+        first = found = None
+    if not is_object(first) or not is_list(found, lambda people: is_list(people, is_object)):
+        raise InputError(f'{path}: damaged; remove it to start anew')
+    changed = [key for key in about if first.get(key) != about[key]]
     if changed:
         raise InputError(f'{path}: of a run with {changed[0]} {first.get(changed[0])!r}, not {about[changed[0]]!r}; '
                          'remove it, or use another --out')

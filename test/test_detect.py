@@ -81,7 +81,8 @@ def test_interrupted_detection_of_another_run_or_damaged(tiny_coco, tmp_path):
         detect.write_detections(Fake(stop_at=2), images_of(tiny_coco), CPU, 0.1, out, {'score': 0.1})
     with pytest.raises(InputError, match='out.json.partial: of a run with score 0.1, not 0.2; remove it'):
         detect.write_detections(Fake(), images_of(tiny_coco), CPU, 0.2, out, {'score': 0.2})
-    for content in ('', 'no JSON\n', '[1]\n'):
+    about = partial.read_text().splitlines()[0] + '\n'
+    for content in ('', 'no JSON\n', '[1]\n', *(f'{about}{line}\n' for line in ('1', '{}', '[1]', 200000 * '['))):
         partial.write_text(content)
         with pytest.raises(InputError, match='out.json.partial: damaged; remove it'):
             detect.write_detections(Fake(), images_of(tiny_coco), CPU, 0.1, out, {'score': 0.1})
