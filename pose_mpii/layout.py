@@ -22,6 +22,7 @@ from pose_mpii.skeleton import JOINTS, SHORT_NAMES, SKELETON
 
 LABELS = ('joints', 'joints_vis')             # what the split `test` may lack
 SIZE = ('width', 'height')                    # what every record may lack
+LEAST_SCALE = 0.004                           # of a person whose crop (`dataset.person_box`) is a pixel
 
 
 def annotation_file(data, split) -> Path:
@@ -87,7 +88,8 @@ def _fields(person):
     return {
         'image': (is_name, 'the name of a file below images/'),
         'center': (_is_point, 'two finite numbers [x, y]'),
-        'scale': (lambda value: is_number(value) and value > 0, 'a finite number above 0'),
+        'scale': (lambda value: is_number(value) and value >= LEAST_SCALE,
+                  f"a finite number of at least {LEAST_SCALE}, the person's height / 200 pixels"),
         'joints': (lambda value: is_list(value, _is_point, count), f'{count} points [x, y] of finite numbers'),
         'joints_vis': (lambda value: is_list(value, _is_flag, count), f'{count} times 0 or 1'),
         'width': side,

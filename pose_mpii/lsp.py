@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InputError
-from pose_mpii.layout import read_mat
+from pose_mpii.layout import LEAST_SCALE, read_mat
 from pose_mpii.pckh import head_box
 from pose_mpii.release import Person
 from pose_mpii.skeleton import HEAD, JOINTS, NECK
@@ -23,9 +23,9 @@ LEAST_JOINTS, LEAST_HEAD = 8, 4                                                #
 def read_lsp(folder) -> dict:
     """{'train': people, 'valid': people, 'trainval': both}, lists of `release.Person`.
 
-    People with fewer than 8 annotated joints are left out; valid's also need head and neck, at least 4 pixels apart.
-    So are three photographs that valid nearly has, too.
-    InputError where FOLDER/joints.mat is missing or not LSP Extended's.
+    People with fewer than 8 annotated joints, or with all of them in one place, are left out; valid's also need head
+    and neck, at least 4 pixels apart. So are three photographs that valid nearly has, too.
+    InputError where FOLDER/joints.mat is missing or not LSP Extended's, and where nobody is left for valid.
     """
     path = Path(folder) / 'joints.mat'
     joints = read_mat(path).get('joints')
@@ -34,6 +34,8 @@ def read_lsp(folder) -> dict:
     train = [person for person in (_person(number, joints) for number in TRAIN if number not in ALIKE) if person]
     valid = [person for person in (_person(number, joints) for number in VALID)
              if person and person.head_box is not None]
+    if not valid:
+        raise InputError(f'{path}: annotates nobody of images {VALID[0]} to {VALID[-1]}, which become valid')
     return {'train': train, 'valid': valid, 'trainval': train + valid}
 
 
@@ -49,6 +51,8 @@ def _person(number, joints):
     points[~visible] = 0
     low, high = points[visible].min(axis=0), points[visible].max(axis=0)
     scale = (high - low).max() / 200
+    if scale < LEAST_SCALE:
+        return None
     center = (low + high) / 2 - [0, 15 * scale]                                # `dataset.person_box` moves it down
     return Person(image=f'im{number:05d}.jpg', index=0, is_train=number in TRAIN, center=center, scale=float(scale),
                   head_box=_head_box(points, visible), joints=points, visible=visible)

@@ -82,7 +82,7 @@ def test_real_records_are_accepted(shared):
     ('center', [1, 2, 3]), ('center', [1, None]), ('center', [float('nan'), 2]), ('center', 5), ('center', ['1', '2']),
     ('center', [True, 2]), ('center', {}), ('center', [10 ** 400, 2]),
     ('scale', 0), ('scale', -1.5), ('scale', float('inf')), ('scale', float('nan')), ('scale', '1'), ('scale', None),
-    ('scale', True), ('scale', [1.0]),
+    ('scale', True), ('scale', 1e-310), ('scale', 0.0039), ('scale', [1.0]),
     ('joints', RECORD['joints'][:15]), ('joints', RECORD['joints'] + [[1, 2]]), ('joints', [[1, 2, 3]] * 16),
     ('joints', [[1, float('inf')]] * 16), ('joints', [[1, 'x']] * 16), ('joints', [1] * 32), ('joints', None),
     ('joints_vis', [1] * 15), ('joints_vis', [2] * 16), ('joints_vis', [0.5] * 16), ('joints_vis', ['1'] * 16),

@@ -57,12 +57,13 @@ def test_people_with_too_little_are_left_out(tmp_path):
     joints[12:, 2, 1] = 1
     joints[12:, :2, 8000] = [[50, 50], [50, 53.9]]            # image 8001: a head of 3.9 pixels
     joints[13, 2, 8001] = 0                   # image 8002: no head top
+    joints[:, :2, 2] = 50                     # image 3: all joints in one place
     savemat(tmp_path / 'joints.mat', {'joints': joints})
     splits = read_lsp(tmp_path)
-    assert [person.image for person in splits['train'][:2]] == ['im00002.jpg', 'im00003.jpg']
+    assert [person.image for person in splits['train'][:2]] == ['im00002.jpg', 'im00004.jpg']
     assert splits['train'][0].visible.sum() == 8
     assert splits['valid'][0].image == 'im08003.jpg'
-    assert len(splits['trainval']) == 7999 - len(ALIKE) + 998
+    assert len(splits['trainval']) == 7998 - len(ALIKE) + 998
 
 
 @pytest.mark.parametrize('variables', [{'joints': np.zeros((3, 14, 2000))}, {'points': np.zeros((14, 3, 10000))}])
@@ -70,6 +71,13 @@ def test_another_file_is_named(tmp_path, variables):
     savemat(tmp_path / 'joints.mat', variables)
     with pytest.raises(InputError, match=r'joints.mat: should hold numbers "joints" of shape \(14, 3, 10000\)'):
         read_lsp(tmp_path)
+
+
+@pytest.mark.parametrize('options', [[], ['--images', '.']])
+def test_a_release_without_anybody_to_validate_on_is_named(tmp_path, options):
+    savemat(tmp_path / 'joints.mat', {'joints': np.zeros((14, 3, 10000))}, do_compression=True)
+    with pytest.raises(InputError, match='joints.mat: annotates nobody of images 8001 to 9000'):
+        main(['--lsp', str(tmp_path), '--out', str(tmp_path / 'out'), *options])
 
 
 def test_a_release_is_asked_for(tmp_path, capsys):

@@ -90,6 +90,7 @@ def test_a_detectors_file_by_name_and_of_other_classes(tmp_path):
     ('[{"image_id": 1}]', 'box 0 has no "bbox"'),
     ('[{"image_id": 1, "bbox": [0, 0, 0, 5]}]', 'box 0 has a bad "bbox"'),
     ('[{"image_id": 1, "bbox": [0, 0, NaN, 5]}]', 'box 0 has a bad "bbox"'),
+    ('[{"image_id": 1, "bbox": [9, 9, 1e-310, 1e-310]}]', r'box 0 has a bad "bbox": .* the last two at least 0\.001'),
     ('[{"bbox": [0, 0, 5, 5]}]', 'box 0 has no "image_id"')])
 def test_a_bad_file_of_boxes(shown, photograph, tmp_path, content, told):
     (tmp_path / 'boxes.json').write_text(content)

@@ -12,6 +12,7 @@ from common.guard.rules import check_records, is_list, is_number, is_text
 
 PADDING = 1.25                                # a detector's box grows by this factor, as in Simple Baselines
 LEAST_SCORE, SAME = 0.5, 0.6                  # of a detector's boxes used, and the IoU above which two are one person's
+LEAST_SIDE = 0.001                            # of a box, in pixels: the crop of a smaller one is a single colour
 PERSON = 1                                    # the category's id in COCO's own files, in detections and in results
 
 
@@ -28,8 +29,9 @@ def parse(text) -> Tuple[float, float, float, float]:
         x, y, w, h = (float(part) for part in text.split(','))
     except ValueError:
         x = y = w = h = np.nan
-    if not (np.isfinite([x, y, w, h]).all() and w > 0 and h > 0):
-        raise InputError(f'--box {text}: expected x,y,w,h in pixels, such as 310,80,280,460')
+    if not (np.isfinite([x, y, w, h]).all() and min(w, h) >= LEAST_SIDE):
+        raise InputError(f'--box {text}: expected x,y,w,h in pixels, such as 310,80,280,460; w and h at least '
+                         f'{LEAST_SIDE}')
     return x, y, w, h
 
 
@@ -113,8 +115,8 @@ def detected(boxes, scores) -> Boxes:
 
 # --- a detector's file ---------------------------------------------------------------------------------------------
 
-_FIELDS = {'bbox': (lambda value: is_list(value, length=4) and min(value[2:]) > 0,
-                    '[x, y, width, height], the last two above 0'),
+_FIELDS = {'bbox': (lambda value: is_list(value, length=4) and min(value[2:]) >= LEAST_SIDE,
+                    f'[x, y, width, height] in pixels, the last two at least {LEAST_SIDE}'),
            'image_id': (lambda value: type(value) is int, 'a whole number'),
            'file_name': (is_text, "an image's name"),
            'category_id': (is_number, 'a number'),
