@@ -79,12 +79,10 @@ def to_record(person, split) -> dict:
     return {**record, 'joints': person.joints, 'joints_vis': person.visible.astype(int)}
 
 
-def link_images(images, out, names):
-    """Make OUT/images a link to the folder of photographs; a warning if it has none of these files."""
+def link_images(images, out):
+    """Make OUT/images a link to the folder of photographs."""
     if not images.is_dir():
         raise InputError(f'{images}: no such folder of photographs (--images)')
-    if not any((images / name).exists() for name in names):
-        print(f'warning: {images}: has none of the photographs, such as {names[0]}', file=sys.stderr)
     link = out / 'images'
     try:
         if not (link.exists() and os.path.samefile(link, images)):
@@ -99,7 +97,9 @@ def prepare_release(people, out, images):
     """Write the splits {name: `release.Person`s} of a release, and the ground truth of valid."""
     valid = people['valid']
     if images:
-        link_images(images, out, [person.image for person in valid])
+        link_images(images, out)
+        if not any((images / person.image).exists() for person in valid):
+            print(f'warning: {images}: has none of the photographs, such as {valid[0].image}', file=sys.stderr)
     write_splits(out, {split: [to_record(person, split) for person in members] for split, members in people.items()})
     write_ground_truth(ground_truth_file(out, 'valid'), *(
         np.stack([getattr(person, field) for person in valid]) for field in ('joints', 'visible', 'head_box')))
@@ -110,15 +110,13 @@ def prepare_coco(paths, out, images, named):
     """Write the splits of one or two files in COCO's format; named: the skeleton's file, None for the one in OUT."""
     if len(paths) > 2:
         raise InputError(f'--coco: {len(paths)} files; expected one, or one of train and one of valid')
-    if images and not images.is_dir():
-        raise InputError(f'{images}: no such folder of photographs (--images)')
     path = named or out / 'skeleton.yaml'
+    check_outputs([annotation_file(out, split) for split in ('train', 'valid', 'trainval')], [*paths, path])
+    if images:
+        link_images(images, out)
     if not named and not path.exists():
         from_coco.write_skeleton(path, paths[0])
     splits = from_coco.read_splits(paths, images, skeleton.read(path))
-    check_outputs([annotation_file(out, split) for split in splits], [*paths, path])
-    if images:
-        link_images(images, out, [record['image'] for record in splits['trainval']])
     write_splits(out, splits)
 
 

@@ -170,7 +170,26 @@ def test_what_cannot_be_converted_is_named(tiny_data, tmp_path, damage, told):
     source = write(tmp_path / 'people.json', content)
     with pytest.raises(InputError, match=told):
         prepare.main(['--coco', str(source), '--images', str(images), '--out', str(tmp_path / 'data')])
-    assert not (tmp_path / 'data/annot').exists()
+    assert not any((tmp_path / 'data/annot').iterdir())
+
+
+def annot(out):
+    (out / 'annot').write_text('mine')
+
+
+def images(out):
+    (out / 'images').mkdir()
+
+
+@pytest.mark.parametrize('take, told', [(annot, 'annot: cannot create this folder'),
+                                        (images, 'images: cannot be made a link to')])
+def test_a_place_that_is_taken_is_said_before_photographs_are_read(tiny_data, tmp_path, monkeypatch, take, told):
+    monkeypatch.setattr(from_coco, 'read_splits', lambda *args: pytest.fail('photographs were read'))
+    source = write(tmp_path / 'people.json', as_coco(tiny_data))
+    take(tmp_path)
+    with pytest.raises(InputError, match=told):
+        prepare.main(['--coco', str(source), '--images', str(tiny_data / 'images'), '--out', str(tmp_path)])
+    assert not (tmp_path / 'skeleton.yaml').exists()
 
 
 # --- the programs --------------------------------------------------------------------------------------------------
