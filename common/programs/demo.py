@@ -107,12 +107,12 @@ def check_places(args, cfg, source):
     written = [args.json, args.heatmaps]
     if source.kind == 'photographs':
         pictures = [picture_name(out, path.name) for path in source.paths]
-        files.make_folder(out.resolve().parent)
         if any(path.parent.resolve() == out.resolve() for path in source.paths):
             raise InputError(f'--out {out}: would overwrite what is read')
         if len(set(pictures)) < len(pictures):
             twice = next(path for path in pictures if pictures.count(path) > 1)
             raise InputError(f'{twice}: given for two different photographs; rename one')
+        written += pictures
     else:
         written.append(args.out)
     files.check_outputs(written, read)
@@ -222,7 +222,10 @@ def film(out, rate, pictures, demo, source):
     begin = time.monotonic()
     with Termination(enabled=source.kind == 'camera') as termination:
         frames = (picture for _, picture in iter(lambda: None if termination.signal else next(pictures, None), None))
-        video.write(out, rate, frames) if out else video.show(frames)
+        if not out:
+            video.show(frames)
+        else:
+            video.write(out, rate, video.in_real_time(frames, rate) if source.kind == 'camera' else frames)
     seconds = time.monotonic() - begin
     if demo.doubts:
         print(f'warning: {source.name}: in {demo.doubts} of {demo.count} frames nobody is found, or the network is not '
