@@ -63,7 +63,7 @@ def require_images(paths):
     paths = dict.fromkeys(paths)              # several people may be in one
     missing = [path for path in paths if not os.path.isfile(path)]
     if missing:
-        raise InputError(f'{missing[0]}: missing, as are {len(missing) - 1} more of {len(paths)} images')
+        raise InputError(f'{missing[0]}: missing ({len(missing)} of {len(paths)} images)')
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def _is_point(value):
 
 
 def _is_flag(value):
-    return is_number(value) and value in (0, 1)
+    return isinstance(value, bool) or is_number(value) and value in (0, 1)
 
 
 def _fields(person):

@@ -33,6 +33,8 @@ def read_predictions(path, people, person=SKELETON) -> np.ndarray:
         raise InputError(f'{path}: holds no "preds"')
     expected = (people, len(person.joints), 2)
     try:
+        if isinstance(predictions, np.ndarray) and predictions.dtype.kind == 'c':          # whose real parts it would be
+            raise TypeError
         predictions = np.array(predictions, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         raise InputError(f'{path}: "preds" should be {expected} numbers') from None

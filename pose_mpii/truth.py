@@ -33,13 +33,15 @@ def joined(truths) -> Truth:
 def of_split(data, split, person, records=None) -> Truth:
     """The `Truth` of one split with the joints of `person`, a `Skeleton`.
 
-    records: those of the split, where they are known; else they are only read if its ground truth is absent. InputError
-    as `layout.read_ground_truth`, where the two do not hold the same people in the same order, and where nobody can be
+    records: those of the split, where they are known; else they are read, if they are there. InputError as
+    `layout.read_ground_truth`, where the two do not hold the same people in the same order, and where nobody can be
     scored.
     """
     path = ground_truth_file(data, split)
+    if records is None and not (path.exists() and not annotation_file(data, split).exists()):
+        records = read_split(data, split, person)
     if not path.exists():
-        return of_records(annotation_file(data, split), records or read_split(data, split, person), person)
+        return of_records(annotation_file(data, split), records, person)
     joints, visible, head_boxes = read_ground_truth(path, records and len(records), person)
     for index, record in enumerate(records or ()):
         if 'joints' not in record or 'joints_vis' not in record:               # of a test split, that has them for others

@@ -227,7 +227,7 @@ def test_people_without_ground_truth(refused, data, count):
 def test_a_missing_image_fails_a_test(refused, data):
     path = data / 'images' / 'valid_000003.jpg'
     path.unlink()
-    assert refused(test.main, '--data', data) == f'{path}: missing, as are 0 more of 8 images'
+    assert refused(test.main, '--data', data) == f'{path}: missing (1 of 8 images)'
 
 
 def test_a_truncated_image_fails_a_test(refused, data):

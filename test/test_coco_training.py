@@ -105,7 +105,7 @@ def no_keypoints(data, split):
     (lambda data: shutil.rmtree(data), "data: no such folder; get COCO's images and keypoint annotations from"),
     (lambda data: lose(data, 'annotations/person_keypoints_val2017.json'), 'person_keypoints_val2017.json: no such'),
     (lambda data: shutil.rmtree(data / 'val2017'), 'val2017: no such folder'),
-    (lambda data: lose(data, 'val2017/000000000202.jpg'), '000000000202.jpg: missing, as are 0 more of 4'),
+    (lambda data: lose(data, 'val2017/000000000202.jpg'), '000000000202.jpg: missing (1 of 4 images'),
     (lambda data: no_keypoints(data, 'val2017'), 'person_keypoints_val2017.json: has no keypoints of people')])
 def test_missing_data_is_said_before_training(root, tiny_coco, tmp_path, damage, told):
     data = shutil.copytree(tiny_coco, tmp_path / 'data')

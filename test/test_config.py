@@ -105,6 +105,8 @@ def test_the_last_override_wins_over_all_files(write):
     ('train.epochs', 'expected section.key=value'),
     ('train.epochs=[1', 'not valid YAML'),
     ('train.epochs=six', "train.epochs is 'six'; expected a whole number of at least 1"),
+    ('train=3', 'train is a section; expected train.KEY (start_from, batch_size'),
+    ('input.size=[250, 256]', 'both must be multiples of 32'),
     ('epochs=6', 'unknown key epochs; did you mean train.epochs?')])
 def test_a_bad_override_is_quoted(override, told):
     message = refused(BASE, override)
@@ -164,7 +166,7 @@ def test_wrong_types_and_impossible_values_are_quoted(write, key, value):
     (['train.drops=[5, 5]', 'train.rates=[1, 1, 1]'], 'train.drops')])
 def test_impossible_combinations_are_explained(overrides, told):
     message = refused(BASE, *overrides)
-    assert message.startswith(f'{BASE}: ') and told in message
+    assert message.startswith((f'{BASE}: ', *(f'--set {override}: ' for override in overrides))) and told in message
 
 
 def test_a_radius_that_reaches_a_cell_from_everywhere_is_taken():

@@ -228,7 +228,7 @@ def test_what_would_be_lost_or_mixed_up_is_refused_before_the_first_image(tiny_c
     lost = images_of(data)[3]['path']
     os.unlink(lost)
     for program, out in ((detect, tmp_path / 'out.json'), (train_detector, tmp_path / 'run')):
-        with pytest.raises(InputError, match=f'{lost}: missing, as are 0 more'):
+        with pytest.raises(InputError, match=f'{lost}: missing .1 of '):
             program.main(['--data', str(data), '--split', 'train2017', '--cpus', '1', '--out', str(out)]
                          + ['--model', 'faster_rcnn_resnet50_v1b_coco'] * (program is detect))
 

@@ -159,7 +159,7 @@ def few(folder, content):
 
 
 @pytest.mark.parametrize('damage, told', [
-    (lose, 'missing, as are 0 more'), (empty, 'this file is empty'), (turn, 'its annotation says width 80'),
+    (lose, 'missing .1 of '), (empty, 'this file is empty'), (turn, 'its annotation says width 80'),
     (few, 'has people in fewer than 5 photographs'),
     (lambda _, content: content['categories'].pop(), 'none of its 1 categories is named "person"'),
     (lambda _, content: content['annotations'].clear(), 'no person in it has a keypoint'),

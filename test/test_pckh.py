@@ -202,16 +202,30 @@ def test_evaluate_prints_the_table_and_writes_json(data, name, module):
     ({'--pred': 'preds.npy'}, 'preds.npy: predictions are kept in .mat or .json files'),
     ({'--pred': 'empty.mat'}, 'empty.mat: holds no "preds"'),
     ({'--pred': 'two.mat'}, 'two.mat: "preds" has shape (2, 16, 2); the ground truth needs (1, 16, 2)'),
+    ({'--pred': 'complex.mat'}, 'complex.mat: "preds" should be (1, 16, 2) numbers'),
     ({'--split': 'train'}, 'train.json: no such file'),
     ({'--data': 'nowhere'}, 'nowhere: no such folder'),
     ({'--json': 'preds.mat/result.json'}, 'cannot create this folder'),
     ({'--json': 'annot'}, 'annot: cannot be written')])
 def test_evaluate_says_in_one_line_what_is_wrong(data, monkeypatch, options, expected):
     savemat(data / 'empty.mat', {'other': 1})
+    savemat(data / 'complex.mat', {'preds': np.ones((1, 16, 2)) * 1j})
     save_predictions(data / 'two.mat', np.zeros((2, 16, 2)))
     options = {'--pred': 'preds.mat', '--data': '.', **options}
     monkeypatch.chdir(data)
     assert expected in fails(program.main, [item for pair in options.items() for item in pair])
+
+
+def test_evaluate_compares_the_ground_truth_with_the_records(data):
+    joints, _, _ = read_ground_truth(ground_truth_file(data, 'valid'))
+    record = {'image': 'x.jpg', 'center': [200, 200], 'scale': 1, 'joints': joints[0].tolist(), 'joints_vis': [True] * 16}
+    arguments = ['--pred', str(data / 'preds.mat'), '--data', str(data)]
+    write_split(data, 'valid', [record])
+    program.main(arguments)
+    write_split(data, 'valid', [record, record])
+    assert 'gt_valid.mat: holds 1 people; the records of its split are 2' in fails(program.main, arguments)
+    write_split(data, 'valid', [{**record, 'joints': (joints[0] + 9).tolist()}])
+    assert 'gt_valid.mat: person 0 has other joints than record 0' in fails(program.main, arguments)
 
 
 def test_evaluate_says_where_people_are_measured_by_joints(data, capsys):

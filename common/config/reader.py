@@ -38,8 +38,9 @@ def load(path, overrides=(), content=None) -> EasyDict:
     for key, (value, _) in values.items():
         section, _, own = key.partition('.')
         cfg[section][own] = value
-    for problem in problems(cfg):
-        raise InputError(f'{path}: {problem}')
+    for problem in problems(cfg):             # each begins with a key
+        _, source = values.get(problem.partition(' ')[0], (None, str(path)))
+        raise InputError(f'{source if source.startswith("--set") else path}: {problem}')
     return cfg
 
 
@@ -65,7 +66,9 @@ def resolve(path, overrides=(), content=None) -> Tuple[str, dict]:
     values = {**{key: (value, path) for key, value in BEFORE.items()}, **values}
     for key, (_, source) in [*values.items(), *others.items()]:
         if key not in rules:
-            raise InputError(f'{source}: unknown key {key}{_nearest(key, rules)}')
+            section = schema().get(key)
+            raise InputError(f'{source}: {key} is a section; expected {key}.KEY ({", ".join(section)})' if section else
+                             f'{source}: unknown key {key}{_nearest(key, rules)}')
     named, source = values.get(SKELETON) or _own_skeleton(*values.get(SET, (None, None)))
     if isinstance(named, str) and named.isprintable():
         values[SKELETON] = _read_skeleton(named, source)

@@ -167,7 +167,7 @@ def _with_image(samples):
     images = dict.fromkeys(sample.image for sample in samples)
     absent = {image: None for image in images if not os.path.exists(image)}
     if absent:
-        message = f'{next(iter(absent))}: missing, as are {len(absent) - 1} more of {len(images)} images to train on'
+        message = f'{next(iter(absent))}: missing ({len(absent)} of {len(images)} images to train on)'
         if len(absent) == len(images):
             raise InputError(message)
         print(f'warning: {message}; they are left out', file=sys.stderr)
