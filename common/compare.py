@@ -12,11 +12,10 @@ import json
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-import cv2
 import numpy as np
 
 from common import config, files, results
-from common.data.images import read_image
+from common.data.images import read_rgb
 from common.errors import InputError
 from common.guard.rules import check_record, is_count, is_number
 from common.predict import visualise
@@ -124,8 +123,7 @@ def draw(runs, out):
     epochs = max(len(one.scores) for one in runs)
     curves = {one.label: np.pad(one.scores, (0, epochs - len(one.scores)), constant_values=np.nan) for one in runs}
     visualise.save_curves(out / CURVES, range(1, epochs + 1), curves, 'epoch', 'score on the validation split')
-    pictures = {one.label: cv2.cvtColor(read_image(one.picture)[0], cv2.COLOR_BGR2RGB) for one in runs
-                if one.picture.exists()}
+    pictures = {one.label: read_rgb(one.picture) for one in runs if one.picture.exists()}
     if pictures:
         visualise.save(out / phases.PICTURE, visualise.labelled([list(pictures.values())], [list(pictures)], inches=8))
 

@@ -128,11 +128,11 @@ class Section:
 
         They have a file below the family's experiments, or a result.
         """
-        files = [path.stem for path in sorted((EXPERIMENTS / self.family / table).glob('*.yaml'))
-                 if 'base:' in path.read_text(encoding='utf-8')]               # others are lines that these share
+        own = [path.stem for path in sorted((EXPERIMENTS / self.family / table).glob('*.yaml'))
+               if 'base:' in path.read_text(encoding='utf-8')]               # others are lines that these share
         found = [name.rpartition('/')[2] for name in sorted(self._found)
                  if name.rpartition('/')[0] == self._prefix + table]
-        here = list(dict.fromkeys(files + found))
+        here = list(dict.fromkeys(own + found))
         return [method for method in known if method in here] + [method for method in here if method not in known]
 
     def seeds(self, entry, split=None) -> list:

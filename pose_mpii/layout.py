@@ -89,7 +89,7 @@ def _fields(person):
         'image': (is_name, 'the name of a file below images/'),
         'center': (_is_point, 'two finite numbers [x, y]'),
         'scale': (lambda value: is_number(value) and value >= LEAST_SCALE,
-                  f"a finite number of at least {LEAST_SCALE}, the person's height / 200 pixels"),
+                  f"a number from {LEAST_SCALE} to below 1e9, the person's height / 200 pixels"),
         'joints': (lambda value: is_list(value, _is_point, count), f'{count} points [x, y] of finite numbers'),
         'joints_vis': (lambda value: is_list(value, _is_flag, count), f'{count} times 0 or 1'),
         'width': side,

@@ -15,7 +15,7 @@ import pytest
 from runs import arguments, assert_same_run, folder, run, training_loader
 
 from common import config, files, runtime
-from common.errors import InputError, StorageError, Terminated
+from common.errors import AnnotationError, InputError, StorageError, Terminated
 from common.predict import inference
 from common.programs import train as program
 from common.train import trainer
@@ -73,8 +73,10 @@ def test_a_killed_run_equals_an_uninterrupted_one(root, tiny_data, tmp_path, kil
         assert_same_run(folder(uninterrupted, phase), folder(killed, phase))
 
 
-def test_an_outage_of_the_photographs_costs_nothing(tiny_data, tmp_path, whole, monkeypatch):
-    """images/ fails with EIO in the last batch of epoch 2; --resume afterwards: equal bit for bit, the log too."""
+@pytest.mark.parametrize('kind', [StorageError, AnnotationError])
+def test_an_outage_of_the_photographs_costs_nothing(tiny_data, tmp_path, whole, monkeypatch, kind):
+    """images/ fails with EIO in the last batch of epoch 2, or one of them has become another; --resume afterwards: equal
+    bit for bit, the log too."""
     cfg = config.load(whole['1'] / 'config.yaml')
     batches = training_loader(cfg, tiny_data)
     last = batches.samples[batches.order(2)[-1]].image
@@ -83,7 +85,7 @@ def test_an_outage_of_the_photographs_costs_nothing(tiny_data, tmp_path, whole, 
     def failing(path):
         reads.append(path)
         if reads.count(last) > 1:             # its first time was in epoch 1
-            raise StorageError(f'{path}: cannot be read (Input/output error)')
+            raise kind(f'{path}: cannot be read (Input/output error)')
         return real(path)
     monkeypatch.setattr(files, 'read_bytes', failing)
     with pytest.raises(InputError, match=r'Input/output error.*last.state is whole'):

@@ -58,7 +58,6 @@ def indices(loader, epoch=0):
 def test_a_batch_holds_what_it_promises(samples):
     loader = Loader(samples, SIZE, 10)
     batches = list(loader.batches())
-    assert len(batches) == len(loader) == 3
     assert [len(batch.images) for batch in batches] == [10, 10, 3]
     first = batches[0]
     assert [(array.shape, array.dtype.name) for array in first] == [
@@ -131,8 +130,8 @@ def test_mirrored_joints_change_sides(samples):
 def test_shards_share_an_epoch(samples, count, augment):
     loaders = [Loader(samples, SIZE, 4, augment, shard=(rank, count)) for rank in range(count)]
     parts = [indices(loader, 1) for loader in loaders]
-    assert len({len(part) for part in parts}) == len({len(loader) for loader in loaders}) == 1
-    assert len(list(loaders[0].batches())) == len(loaders[0])
+    assert len({len(part) for part in parts}) == 1
+    assert len({len(list(loader.batches())) for loader in loaders}) == 1
     everything = np.concatenate(parts)
     assert set(everything) == set(range(23))
     assert len(everything) - 23 == -23 % count                       # no more is repeated than evens the parts out
@@ -182,7 +181,6 @@ def test_training_skips_images_that_cannot_be_decoded(samples, broken, capsys):
     mixed = samples[:5] + [broken, broken._replace(box=(30, 30, 40, 40))] + samples[5:]
     loader = Loader(mixed, SIZE, len(mixed), AUGMENT)
     batch, _ = chain(loader.batches(0), loader.batches(1))
-    assert list(loader.skipped) == [broken.image] and broken.image in loader.skipped[broken.image]
     error = capsys.readouterr().err
     assert error.count('\n') == error.count('broken.jpg') == 1
     assert set(batch.indices[~batch.read]) == {5, 6} and not batch.visible[~batch.read].any()

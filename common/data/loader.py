@@ -46,20 +46,16 @@ class Loader:
     threads: by default one for each core this process may use.
 
     The slot of an image that is skipped holds another one of the batch, or of the one before where it has none that is
-    good, without visible joints and marked as not `read`; a warning goes to stderr once for each file, `skipped` (path ->
-    message) remembers it, and only where there is no batch before either is that an InputError. A file that cannot be read
-    at all is a StorageError in any case.
+    good, without visible joints and marked as not `read`; a warning goes to stderr once for each file, and only where
+    there is no batch before either is that an InputError. A file that cannot be read at all is a StorageError in any
+    case.
     """
 
     def __init__(self, samples, size, batch_size, augment=None, seed=(0, 0), shard=(0, 1), threads=None):
         self.samples, self.size, self.batch_size = samples, tuple(size), batch_size
         self.augment, self.seed, self.shard = augment, seed, shard
         self.threads = threads or available_cores()
-        self.skipped = {}
-
-    def __len__(self):
-        """The number of batches in an epoch; the last one may be smaller than the others."""
-        return -(-self._share() // self.batch_size)
+        self._skipped = set()
 
     def _share(self):
         """The number of samples in this worker's part of an epoch."""
@@ -93,8 +89,8 @@ class Loader:
 
     def _report(self, failures):
         for path, message in failures:
-            if path not in self.skipped:
-                self.skipped[path] = message
+            if path not in self._skipped:
+                self._skipped.add(path)
                 print(f'warning: {message}; skipped', file=sys.stderr)
 
     def _prepare(self, epoch, indices):

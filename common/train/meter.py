@@ -10,7 +10,7 @@ class Meter:
     """Mean losses over the images of an epoch that were read so far, and how many these are.
 
     `state` holds the sums, as plain numbers for the checkpoint. weights: those of the losses in `LOSSES`, with which they
-    come here and without which they are shown; None for one that the method has not.
+    come here and without which they are shown; false for one that the method has not.
     """
     LOSSES = 'heatmap_loss', 'joint_loss'
     NAMED = 5                                 # images in a message

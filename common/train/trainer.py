@@ -5,7 +5,7 @@ from mxnet import autograd, gluon
 from tqdm import tqdm
 
 from common import runtime
-from common.errors import StorageError
+from common.errors import AnnotationError, StorageError
 from common.nets.losses import LossGraph, PoseLoss
 from common.train.run import Run
 
@@ -34,7 +34,7 @@ def train_one_epoch(graph, run, loader, contexts):
     """The rest of a pass over the loader, from where the run's meter stands; InputError where a loss is not finite.
 
     Returns early, after the step it is in, when a signal to end the process came. StorageError where an image cannot be
-    read any more, from which the run can go on.
+    read any more, AnnotationError where it has another size than before: from both the run can go on.
     """
     epoch, meter, pending = run.epoch, run.meter, None
     with tqdm(total=len(loader.order(epoch)), initial=meter.passed, desc=meter.title, unit=' images',
@@ -49,7 +49,7 @@ def train_one_epoch(graph, run, loader, contexts):
                 bar.update(len(batch.images))
                 if run.termination.signal:
                     break
-        except StorageError:                  # the state after the last whole step is kept
+        except (StorageError, AnnotationError):          # the state after the last whole step is kept
             if pending:
                 meter.add(*pending)
             run.save_unfinished()
