@@ -6,8 +6,8 @@ import os
 
 from setuptools import find_packages, setup
 
-# What mxnet-cu117 needs of a CUDA toolkit; `common/cuda.py` loads them. The compiler is of CUDA 11.8, since that of 11.7
-# does not know compute capability 8.9.
+# What mxnet-cu117 needs of a CUDA toolkit; `common/cuda.py` loads them. The compiler is of CUDA 11.8, since that of
+# 11.7 does not know compute capability 8.9.
 CUDA = ['nvidia-cuda-runtime-cu11==11.7.99', 'nvidia-cuda-nvrtc-cu11==11.8.89', 'nvidia-nvtx-cu11==11.8.86',
         'nvidia-cublas-cu11==11.10.3.66', 'nvidia-cudnn-cu11==8.9.6.50', 'nvidia-cufft-cu11==10.9.0.58',
         'nvidia-curand-cu11==10.3.0.86', 'nvidia-cusparse-cu11==11.7.5.86', 'nvidia-cusolver-cu11==11.4.1.48',

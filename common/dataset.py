@@ -39,7 +39,7 @@ class Dataset:
     decides: str                              # that of them by which epochs are compared, higher is better
     scored: bool = False                      # whether `score` and `save` need the joints' scores
     reference: str = ''                       # what the paper's figures are of
-    paper: dict = {}                          # {a table's entry, such as 'table2/i1': the paper's figures, by `metrics`}
+    paper: dict = {}                          # {a table's entry, such as 'table2/i1': the paper's figures by `metrics`}
     released: Optional[Path] = None           # .params of a trained network, its .yaml beside it
 
     def with_skeleton(self, skeleton) -> 'Dataset':

@@ -9,8 +9,8 @@ DIR/<name>-int8.onnx, in 8-bit integers, whose ranges are those met in up to 200
 DIR/<name>-float16.params, of half the size, and DIR/<name>.yaml, which programs of this project take as --params and
 --cfg. <name> is that of the .params file; for a training's best.params the last part of the experiment's: i1.
 
-Both .onnx answer as the demo does (common/deploy/README.md). Programs of this project take them as --params, and need no
---cfg then.
+Both .onnx answer as the demo does (common/deploy/README.md). Programs of this project take them as --params, and need
+no --cfg then.
 """
 from pathlib import Path
 

@@ -93,8 +93,8 @@ def replacing(path) -> Iterator[Path]:
 def locked(place) -> Iterator[None]:
     """Keep other processes from writing to a folder, or a file, too; InputError where one is at it.
 
-    The lock ends with the process; its empty file stays. What a process that was killed in `replacing` left in the folder
-    is removed: with the lock, no other training is writing there.
+    The lock ends with the process; its empty file stays. What a process that was killed in `replacing` left in the
+    folder is removed: with the lock, no other training is writing there.
     """
     place = Path(place)
     path = place / '.lock' if place.is_dir() else place.with_name(f'.{place.name}.lock')
@@ -164,7 +164,8 @@ def read_json(path) -> Any:
     except json.JSONDecodeError as error:
         raise InputError(f'{path}: not valid JSON (line {error.lineno}: {error.msg})') from None
     except UnicodeDecodeError as error:
-        raise InputError(f'{path}: not valid JSON (byte {error.start} is not UTF-8: save it in this encoding)') from None
+        raise InputError(f'{path}: not valid JSON (byte {error.start} is not UTF-8: save it in this '
+                         'encoding)') from None
     except (ValueError, RecursionError):      # a number of thousands of digits, nested too deep
         raise InputError(f'{path}: not valid JSON') from None
 

@@ -42,8 +42,8 @@ def confidence(heatmaps, beta, window, debiased=False) -> np.ndarray:
 def second_mode(heatmaps, window) -> np.ndarray:
     """The height of the second mode in the first one's (B, K): 0 where there is none.
 
-    Modes are cells that none of their eight neighbours exceeds; the second is the highest of those further than `window`
-    from the maximum's row or column. Heights count from 0; of a map that is nowhere above 0 it is 0, too.
+    Modes are cells that none of their eight neighbours exceeds; the second is the highest of those further than
+    `window` from the maximum's row or column. Heights count from 0; of a map that is nowhere above 0 it is 0, too.
     """
     (h, w), (cells, highest) = heatmaps.shape[2:], argmax(heatmaps)
     padded = np.pad(heatmaps, [(0, 0), (0, 0), (1, 1), (1, 1)], constant_values=-np.inf)

@@ -37,8 +37,9 @@ def check_apart(data, train, valid):
         return
     both = {_identity(s.image, s) for s in train} & {_identity(s.image, s) for s in valid}
     if both:
-        raise InputError(f'{len(both)} people of data.valid {data.valid} are in data.train {data.train}, too, such as the '
-                         f'one in {Path(min(both).partition("|")[0]).name}: the scores would be of people it was trained on')
+        raise InputError(f'{len(both)} people of data.valid {data.valid} are in data.train {data.train}, too, such as '
+                         f'the one in {Path(min(both).partition("|")[0]).name}: the scores would be of people it was '
+                         'trained on')
 
 
 def is_trained_on(data, split) -> bool:

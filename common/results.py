@@ -88,7 +88,8 @@ def departures(result, cfg) -> dict:
                                 for key, value in values.items()}}
     now = {f'{section}.{key}': value for section in result['config'] for key, value in cfg.get(section, {}).items()}
     return {key: (then[key], now[key]) for key in now
-            if key in then and then[key] != now[key] and key not in ('train.seed', 'train.start_from', 'test.batch_size')
+            if key in then and then[key] != now[key]
+            and key not in ('train.seed', 'train.start_from', 'test.batch_size')
             and not (key == 'data.skeleton' and skeleton.used(then[key]) == skeleton.used(now[key]))}
 
 

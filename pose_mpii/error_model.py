@@ -150,8 +150,8 @@ def measured_pair(folder) -> Pair:
     h, i = map(_read_test, paths)
     across = [_cells(test) for test in (h, i)]
     if across[0] != across[1]:
-        raise InputError(f'{paths[1]}: has heat maps of {across[1]} x {across[1]} cells, and {paths[0]} of {across[0]} x '
-                         f'{across[0]}: H and I should be the same network')
+        raise InputError(f'{paths[1]}: has heat maps of {across[1]} x {across[1]} cells, and {paths[0]} of '
+                         f'{across[0]} x {across[0]}: H and I should be the same network')
     return Pair(folder.as_posix(), across[0],
                 *(tuple(test['decodings'][decoding][metric] for metric in METRICS)
                   for test, decoding in ((h, 'argmax'), (i, 'integral'), (h, 'local'))))

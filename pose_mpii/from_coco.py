@@ -50,7 +50,8 @@ def _warn_of_turned(sizes):
     By their sizes alone, nobody can tell whether their annotation is of the pixels as they are stored.
     """
     turns = {path: orientation(path) for path in sizes}
-    turned = [path for path, (width, height) in sizes.items() if turns[path] > 1 and (turns[path] < 5 or width == height)]
+    turned = [path for path, (width, height) in sizes.items()
+              if turns[path] > 1 and (turns[path] < 5 or width == height)]
     if turned:
         path, turn = turned[0], turns[turned[0]]
         print(f'warning: {path}: has EXIF orientation {turn}, and {len(turned) - 1} more have one that leaves the size '

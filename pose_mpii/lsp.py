@@ -16,7 +16,7 @@ from pose_mpii.skeleton import HEAD, JOINTS, NECK
 
 ORDER = (0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, NECK, HEAD)                  # LSP's 14 joints among MPII's 16
 TRAIN, VALID = range(1, 8001), range(8001, 9001)                               # numbers of images; the rest is unused
-ALIKE = (660, 5545, 7174)                     # left out of train: nearly the same photographs as 8483, 8796, 8283 of valid
+ALIKE = (660, 5545, 7174)                     # not in train: nearly the same photographs as 8483, 8796, 8283 of valid
 LEAST_JOINTS, LEAST_HEAD = 8, 4                                                # annotated joints; pixels
 
 

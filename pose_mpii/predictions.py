@@ -33,7 +33,7 @@ def read_predictions(path, people, person=SKELETON) -> np.ndarray:
         raise InputError(f'{path}: holds no "preds"')
     expected = (people, len(person.joints), 2)
     try:
-        if isinstance(predictions, np.ndarray) and predictions.dtype.kind == 'c':          # whose real parts it would be
+        if isinstance(predictions, np.ndarray) and predictions.dtype.kind == 'c':          # it would be the real parts
             raise TypeError
         predictions = np.array(predictions, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):

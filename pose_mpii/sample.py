@@ -60,9 +60,9 @@ def write_sample(out, train=2000, valid=300, seed=0, size=224, noise=0.0):
 
     The same arguments give the same files (but for the date in the .mat), and a larger sample begins with the smaller
     one of its seed. noise: how far annotated joints are off in both splits, the standard deviation along each axis of a
-    Gaussian, in sides of the person's crop; the pictures are the same for every noise. Nothing is done where `out` holds
-    this very sample; a part of it, or one of an older version of these drawings, is made anew. `out` never holds half a
-    sample.
+    Gaussian, in sides of the person's crop; the pictures are the same for every noise. Nothing is done where `out`
+    holds this very sample; a part of it, or one of an older version of these drawings, is made anew. `out` never holds
+    half a sample.
 
     Raises InputError for arguments out of range, a folder with other contents or with a sample of other arguments, and
     where writing fails.

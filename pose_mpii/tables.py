@@ -67,7 +67,8 @@ class Section(results.Section):
         seeds = self.seeds(entry)
         if not seeds and not self.configuration(entry):
             return '-'
-        return _scores(seeds if decoding is None else [seed['decodings'].get(decoding) for seed in seeds]) + _whose(seeds)
+        return _scores(seeds if decoding is None else
+                       [seed['decodings'].get(decoding) for seed in seeds]) + _whose(seeds)
 
     def last_score(self, entry) -> str:
         """The same of the last epoch, by the experiment's own decoding, '-' for a result that no training wrote."""

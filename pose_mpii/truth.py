@@ -44,7 +44,7 @@ def of_split(data, split, person, records=None) -> Truth:
         return of_records(annotation_file(data, split), records, person)
     joints, visible, head_boxes = read_ground_truth(path, records and len(records), person)
     for index, record in enumerate(records or ()):
-        if 'joints' not in record or 'joints_vis' not in record:               # of a test split, that has them for others
+        if 'joints' not in record or 'joints_vis' not in record:               # of a test split; others in it have them
             continue
         both = visible[index] & (np.array(record['joints_vis']) > 0)
         if np.abs(np.array(record['joints'], float)[both] - joints[index, both]).max(initial=0) > 1:

@@ -281,7 +281,8 @@ def test_training_skips_images_that_it_cannot_decode_and_counts_them(program, da
 def test_training_without_a_single_good_image_fails(refused, data):
     for path in (data / 'images').glob('train_*.jpg'):
         path.write_bytes(b'')
-    assert refused(train.main, '--data', data).startswith('a batch without a single image that can be decoded; the first: ')
+    assert refused(train.main, '--data', data).startswith(
+        'a batch without a single image that can be decoded; the first: ')
 
 
 # --- parameters ----------------------------------------------------------------------------------------------------

@@ -85,7 +85,8 @@ def test_absent_packages_are_one_clear_error(monkeypatch):
 @pytest.mark.parametrize('run', ['compare', 'bfloat16'])
 def test_the_page_has_the_table_of_the_results(root, run):
     rows = json.loads((root / f'results/benchmark/{run}.json').read_text())['rows']
-    assert compare.table([row for row in rows if 'failed' not in row]) in (root / 'results/benchmark/README.md').read_text()
+    assert compare.table([row for row in rows if 'failed' not in row]) in \
+        (root / 'results/benchmark/README.md').read_text()
 
 
 def test_in_bfloat16_mean_losses_are_compared():

@@ -53,7 +53,8 @@ def test_a_disk_that_fails_costs_one_warning(tmp_path, monkeypatch, capsys):
     for epoch in (1, 2, 3):
         board.add(epoch, {'score': 1.0})
     error = capsys.readouterr().err
-    assert error.count('\n') == 1 and 'tensorboard: cannot be written (No space left on device); training goes on' in error
+    assert error.count('\n') == 1
+    assert 'tensorboard: cannot be written (No space left on device); training goes on' in error
 
 
 def test_a_folder_that_cannot_be_made_costs_one_warning(tmp_path, capsys):

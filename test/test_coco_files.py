@@ -67,12 +67,15 @@ def nobody():
 
 
 @pytest.mark.parametrize('dataset, expected', [
-    (instances(), 'has no keypoints of people: its category "person" has no list "keypoints"; person_keypoints_<split>'),
-    (of_category(keypoints=CATEGORY['keypoints'][::-1]), "the keypoints of its people are not COCO's 17 (in another order)"),
+    (instances(),
+     'has no keypoints of people: its category "person" has no list "keypoints"; person_keypoints_<split>'),
+    (of_category(keypoints=CATEGORY['keypoints'][::-1]),
+     "the keypoints of its people are not COCO's 17 (in another order)"),
     (of_category(keypoints=OWN), "the keypoints of its people are not COCO's 17 (not COCO's: tail; without left eye)"),
     (of_category(keypoints='nose'), 'category 1 has a bad "keypoints"'),
     (of_category(keypoints=['a', 'A']), 'category 1 has a bad "keypoints": it should be a list of different names'),
-    (of_category(name='cat'), 'has no keypoints of people: none of its 2 categories is named "person" (\'dog\', \'cat\')'),
+    (of_category(name='cat'),
+     'has no keypoints of people: none of its 2 categories is named "person" (\'dog\', \'cat\')'),
     ({**small_set(), 'categories': [{'id': 1}]}, 'category 0 has no "name"'),
     ({**small_set(), 'categories': []}, 'has no keypoints of people: no list "categories"'),
     ({**small_set(), 'annotations': {}}, 'has no keypoints of people: no list "annotations"'),
@@ -91,7 +94,7 @@ def test_a_file_that_is_not_keypoint_annotations_is_named(tmp_path, dataset, exp
 
 
 def test_files_of_other_tools_are_read(tmp_path, capsys):
-    """The person by its name, keypoints' names however they are spelled, counts of keypoints, crowds and areas missing."""
+    """The person by its name, keypoints' names however spelled, counts of keypoints, crowds and areas missing."""
     names = [name.upper().replace('_', '-') for name in CATEGORY['keypoints']]
     dataset = of_category(id=3, name='Person', keypoints=names)
     for person in dataset['annotations']:

@@ -50,7 +50,8 @@ def trained(root, tiny_coco, tmp_path_factory):
 
 def test_its_maps_are_read_in_other_ways_and_drawn(trained, tiny_coco, tmp_path, capsys):
     folder, _ = trained
-    network = options(*((f'--{key}', folder / name) for key, name in (('cfg', 'config.yaml'), ('params', 'best.params'))))
+    network = options(*((f'--{key}', folder / name)
+                        for key, name in (('cfg', 'config.yaml'), ('params', 'best.params'))))
     decodings.main([*network, '--data', str(tiny_coco)])
     assert '| beta |' in capsys.readouterr().out
     heatmaps.main(['--network', network[1], network[3], '--data', str(tiny_coco), '--out', str(tmp_path / 'maps.png'),

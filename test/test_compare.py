@@ -23,7 +23,8 @@ def runs(root, tmp_path):
 
 def rows(text):
     """{first cell: the others} of the tables in a text."""
-    lines = [[cell.strip(' `') for cell in line.strip('|').split('|')] for line in text.splitlines() if line.startswith('|')]
+    lines = [[cell.strip(' `') for cell in line.strip('|').split('|')]
+             for line in text.splitlines() if line.startswith('|')]
     return {cells[0]: cells[1:] for cells in lines}
 
 
@@ -37,7 +38,7 @@ def test_what_differs_is_shown_and_nothing_else(runs, capsys):
     images = json.loads((runs[1] / 'result.json').read_text())['images']
     minutes = [images / line['images_per_second'] / 60 for line in logs[1]]
     tested = 'lspet_mpii, valid'
-    assert shown[str(runs[0])] == ['0', tested, '10', '-', '29.07', '10', 'never']       # a result without a count of images
+    assert shown[str(runs[0])] == ['0', tested, '10', '-', '29.07', '10', 'never']       # without a count of images
     assert shown[str(runs[1])] == ['0', tested, '4', f'{sum(minutes):.1f}', '31.75', '4',
                                    f'epoch 1, minute {minutes[0]:.1f}']
 

@@ -201,7 +201,8 @@ def test_a_truncated_jpeg_is_found_wherever_it_was_cut(tmp_path, progressive, th
         with pytest.raises(InputError, match='a.jpg'):
             read_image(path)
     trailer = np.random.default_rng(0).bytes(1 << 18)                # as of a phone's video after its picture
-    assert any(trailer.rfind(b'\xff\xd9', 0, end) < trailer.rfind(b'\xff\xda', 0, end) for end in range(0, 1 << 18, 999))
+    assert any(trailer.rfind(b'\xff\xd9', 0, end) < trailer.rfind(b'\xff\xda', 0, end)
+               for end in range(0, 1 << 18, 999))
     for complete in (jpeg, jpeg + bytes(100), *(jpeg + trailer[:end] for end in range(0, 1 << 18, 1 << 14))):
         path.write_bytes(complete)
         assert read_image(path)[0].shape == (240, 320, 3)

@@ -76,7 +76,7 @@ def test_on_the_other_grid_a_pixel_belongs_to_the_nearest_multiple_of_the_stride
 # --- networks trained elsewhere --------------------------------------------------------------------------------------
 
 def simple_baselines_target(joints, size, stride=4):
-    """Targets (1, K, H, W) by Simple Baselines' rule: a Gaussian of 2 cells about the cell int(joint / stride + 0.5)."""
+    """Targets (1, K, H, W) by Simple Baselines' rule: a Gaussian of 2 cells about cell int(joint / stride + 0.5)."""
     cells = (joints / stride + 0.5).astype(int)
     return np.concatenate([peak((*cell, 1), size=size, sigma=2) for cell in cells], axis=1)
 

@@ -120,7 +120,8 @@ def test_a_regression_network_has_none(experiments, params, tiny_data):
 
 
 def test_a_control_decides_how_sure_a_joint_is(studied, experiments, params, tiny_data, tmp_path):
-    options = ['--cfg', str(experiments / 'h1.yaml'), '--data', str(tiny_data), *SIZE, '--json', str(tmp_path / 'c.json')]
+    options = ['--cfg', str(experiments / 'h1.yaml'), '--data', str(tiny_data), *SIZE,
+               '--json', str(tmp_path / 'c.json')]
     network, other = str(params['h1']), str(tmp_path / 'other.params')
     values = mx.nd.load(network)
     last = next(name for name in values if values[name].shape == (16,) and name.endswith('bias'))

@@ -218,7 +218,8 @@ def test_bad_options(tiny_coco, tmp_path, monkeypatch):
 def test_what_would_be_lost_or_mixed_up_is_refused_before_the_first_image(tiny_coco, tmp_path):
     run = ['--data', str(tiny_coco), '--split', 'train2017', '--cpus', '1']
     for options, message in ((['--score', 'nan'], '--score nan: expected a number from 0 to 1'),
-                             (['--params', str(tmp_path / 'x'), '--out', str(tmp_path / 'x')], 'x: would overwrite what')):
+                             (['--params', str(tmp_path / 'x'), '--out', str(tmp_path / 'x')],
+                              'x: would overwrite what')):
         with pytest.raises(InputError, match=message):
             detect.main([*run, '--out', str(tmp_path / 'out.json'), *options])
     for options in (['--epochs', '0'], ['--rate', 'nan']):

@@ -231,5 +231,6 @@ def test_what_a_killed_process_left_is_removed_under_the_lock(tmp_path):
     (float('nan'), 'nan'), ({'a': [1, {'b': float('inf')}]}, 'a.1.b'), ({'AUC': -np.float64('inf')}, 'AUC')])
 def test_what_json_cannot_hold_is_named_and_not_written(tmp_path, value, name):
     write_json(tmp_path / 'x.json', 1)
-    assert fails(write_json, tmp_path / 'x.json', value) == f'{tmp_path}/x.json: not written, as {name} is not a finite number'
+    assert fails(write_json, tmp_path / 'x.json', value) == \
+        f'{tmp_path}/x.json: not written, as {name} is not a finite number'
     assert read_json(tmp_path / 'x.json') == 1

@@ -56,9 +56,18 @@ def test_what_the_benchmarks_import_is_there():
 
 
 def test_no_function_has_eight_parameters():
-    for path in (path for folder in ('common', 'pose_mpii', 'pose_coco', 'scripts') for path in (ROOT / folder).rglob('*.py')):
+    for path in (path for folder in ('common', 'pose_mpii', 'pose_coco', 'scripts')
+                 for path in (ROOT / folder).rglob('*.py')):
         for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
             if isinstance(node, ast.FunctionDef):
-                given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
+                given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs,
+                         node.args.vararg, node.args.kwarg]
                 names = [each.arg for each in given if each and each.arg not in ('self', 'cls')]
                 assert len(names) < 8, f'{path.relative_to(ROOT)}:{node.lineno} {node.name} has {len(names)}'
+
+
+def test_no_line_has_more_than_120_characters():
+    for path in (ROOT / 'setup.py', *(path for folder in ('common', 'pose_mpii', 'pose_coco', 'scripts', 'test')
+                                      for path in (ROOT / folder).rglob('*.py'))):
+        for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1):
+            assert len(line) <= 120, f'{path.relative_to(ROOT)}:{number} has {len(line)}'

@@ -75,8 +75,8 @@ def test_a_killed_run_equals_an_uninterrupted_one(root, tiny_data, tmp_path, kil
 
 @pytest.mark.parametrize('kind', [StorageError, AnnotationError])
 def test_an_outage_of_the_photographs_costs_nothing(tiny_data, tmp_path, whole, monkeypatch, kind):
-    """images/ fails with EIO in the last batch of epoch 2, or one of them has become another; --resume afterwards: equal
-    bit for bit, the log too."""
+    """images/ fails with EIO in the last batch of epoch 2, or one of them has become another; --resume afterwards:
+    equal bit for bit, the log too."""
     cfg = config.load(whole['1'] / 'config.yaml')
     batches = training_loader(cfg, tiny_data)
     last = batches.samples[batches.order(2)[-1]].image
@@ -171,9 +171,12 @@ def signalled(monkeypatch, module, name, call):
 
 
 @pytest.mark.parametrize('devices, module, name, call, where', [
-    ('1', trainer, 'train_step', 5, 'epoch 2 of 2, step 2'), ('2', trainer, 'train_step', 5, 'epoch 2 of 2, step 2'),
-    ('2', trainer, 'train_step', 6, 'epoch 2 of 2, step 3'), ('1', program, 'predict_and_score', 2, 'epoch 2 of 2, step 3'),
-    ('1', checkpoint, 'save_state', 1, 'epoch 1 of 2, its end'), ('1', checkpoint, 'save_state', 2, 'epoch 2 of 2, its end')])
+    ('1', trainer, 'train_step', 5, 'epoch 2 of 2, step 2'),
+    ('2', trainer, 'train_step', 5, 'epoch 2 of 2, step 2'),
+    ('2', trainer, 'train_step', 6, 'epoch 2 of 2, step 3'),
+    ('1', program, 'predict_and_score', 2, 'epoch 2 of 2, step 3'),
+    ('1', checkpoint, 'save_state', 1, 'epoch 1 of 2, its end'),
+    ('1', checkpoint, 'save_state', 2, 'epoch 2 of 2, its end')])
 def test_a_terminated_run_goes_on_at_the_next_step(tiny_data, tmp_path, monkeypatch, whole, devices, module, name,
                                                    call, where):
     """SIGTERM within an epoch, in its last step, in validation, while a checkpoint is written, and in the run's end."""
@@ -201,7 +204,8 @@ def test_a_run_goes_on_in_smaller_batches_on_other_devices(tiny_data, tmp_path, 
             run('h1', tiny_data, tmp_path, *options)
     run('h1', tiny_data, tmp_path, *options, '--resume', '--cpus', '2', '--set', 'train.batch_size=2')
     assert list(map(len, seen)) == [6, 6, 2, 2] and sorted(sum(seen, [])) == list(range(16))
-    assert "goes on with batches of 2 instead of 6 and devices ['cpu(0)', 'cpu(1)'] instead of" in capsys.readouterr().err
+    assert "goes on with batches of 2 instead of 6 and devices ['cpu(0)', 'cpu(1)'] instead of" in \
+        capsys.readouterr().err
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
@@ -230,7 +234,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_spares_the_checkpoint(tiny_d
     run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     with monkeypatch.context() as patch:
         patch.setattr(trainer, 'train_step', broken)
-        with pytest.raises(InputError, match='epoch 2 of 2, step 1: the loss of .* is not finite; .*last.state') as caught:
+        with pytest.raises(InputError, match='epoch 2 of 2, step 1: the loss of .* is not finite; '
+                                             '.*last.state') as caught:
             run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
     assert names[0] in str(caught.value) and str(caught.value).count('.jpg') == 1
     run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
@@ -241,7 +246,8 @@ def test_a_validation_that_is_not_finite_ends_the_run_and_goes_on(tiny_data, tmp
     run('h1', tiny_data, tmp_path, '--set', 'train.epochs=1')
     with monkeypatch.context() as patch:
         patch.setattr(inference.MeanLoss, '__float__', lambda self: float('nan'))
-        with pytest.raises(InputError, match='epoch 2 of 2: validation_loss on the validation split is not finite; .*state'):
+        with pytest.raises(InputError, match='epoch 2 of 2: validation_loss on the validation split is not '
+                                             'finite; .*state'):
             run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
     run('h1', tiny_data, tmp_path, '--set', 'train.epochs=2', '--resume')
     assert_same_run(whole['1'], folder(tmp_path, 'h1'))

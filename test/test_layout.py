@@ -55,7 +55,8 @@ def test_a_test_record_needs_no_joints_but_others_do(tmp_path):
         read_split(tmp_path, 'train')
 
 
-@pytest.mark.parametrize('change, annotated', [({}, True), ({'joints_vis': [0] * 16}, False), ({'joints_vis': None}, False),
+@pytest.mark.parametrize('change, annotated', [({}, True), ({'joints_vis': [0] * 16}, False),
+                                               ({'joints_vis': None}, False),
                                                ({'joints_vis': None, 'joints': None}, False)])
 def test_a_test_split_is_scored_where_it_is_annotated(tmp_path, change, annotated):
     write_split(tmp_path, 'test', [{key: value for key, value in {**RECORD, **change}.items() if value is not None}])

@@ -212,6 +212,7 @@ def test_what_cannot_be_read_at_all_is_never_skipped(samples, missing):
 def test_what_is_absent_at_the_start_is_counted_and_left_out(root, samples, missing, capsys):
     cfg = config.load(root / 'experiments/cpu/mpii/table2/h1.yaml')
     assert training_loader(cfg, samples + [missing] * 2).samples == samples
-    assert f'{missing.image}: missing (1 of {len({s.image for s in samples}) + 1} images to train on)' in capsys.readouterr().err
+    assert f'{missing.image}: missing (1 of {len({s.image for s in samples}) + 1} images to train on)' in \
+        capsys.readouterr().err
     with pytest.raises(InputError, match='missing.jpg: missing .1 of 1 images'):
         training_loader(cfg, [missing] * 3)

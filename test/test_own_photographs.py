@@ -314,7 +314,8 @@ def test_who_cannot_be_measured_is_not_scored_and_counted(data, tmp_path, capsys
     for record in records:
         record['joints_vis'][12] = 0
     write(copy / 'annot/valid.json', records)
-    with pytest.raises(InputError, match="nobody in it can be scored.*two other joints in the skeleton's normalised_by"):
+    with pytest.raises(InputError, match='nobody in it can be scored.*two other joints in the '
+                                         "skeleton's normalised_by"):
         evaluate.main(['--pred', predictions(copy, person, 0), *arguments])
 
 
@@ -349,6 +350,7 @@ def test_what_is_read_is_never_written_over(data, tiny_data, tmp_path):
 def test_a_split_without_joints_has_nothing_to_score(tiny_data, tmp_path):
     records = read_split(tiny_data, 'valid')
     (tmp_path / 'annot').mkdir()
-    write(tmp_path / 'annot/test.json', [{key: record[key] for key in ('image', 'center', 'scale')} for record in records])
+    write(tmp_path / 'annot/test.json',
+          [{key: record[key] for key in ('image', 'center', 'scale')} for record in records])
     with pytest.raises(InputError, match='test.json: has people without joints, and so no ground truth'):
         evaluate.main(['--pred', predictions(tiny_data, SKELETON, 0), '--data', str(tmp_path), '--split', 'test'])

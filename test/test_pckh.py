@@ -218,7 +218,8 @@ def test_evaluate_says_in_one_line_what_is_wrong(data, monkeypatch, options, exp
 
 def test_evaluate_compares_the_ground_truth_with_the_records(data):
     joints, _, _ = read_ground_truth(ground_truth_file(data, 'valid'))
-    record = {'image': 'x.jpg', 'center': [200, 200], 'scale': 1, 'joints': joints[0].tolist(), 'joints_vis': [True] * 16}
+    record = {'image': 'x.jpg', 'center': [200, 200], 'scale': 1, 'joints': joints[0].tolist(),
+              'joints_vis': [True] * 16}
     arguments = ['--pred', str(data / 'preds.mat'), '--data', str(data)]
     write_split(data, 'valid', [record])
     program.main(arguments)

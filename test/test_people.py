@@ -1,4 +1,4 @@
-"""Several people in the demo: where they are said or found to be, how they are told apart, and whom the network doubts."""
+"""Several people in the demo: where they are said or found to be, how they are told apart, whom the network doubts."""
 import json
 
 import cv2
@@ -192,7 +192,8 @@ def test_a_network_that_is_not_sure_draws_nobody_and_says_so(shown, photograph, 
     monkeypatch.setattr(poses, 'UNSURE', 1.1)
     [person] = shown(photograph, '--out', tmp_path / 'x.png')
     assert person['sure'] is False and len(person['joints']) == len(JOINTS)
-    assert f'warning: {photograph.name}: 1 of 1 people are not drawn: the network is not sure' in capsys.readouterr().err
+    assert f'warning: {photograph.name}: 1 of 1 people are not drawn: the network is not sure' in \
+        capsys.readouterr().err
     assert (cv2.imread(str(tmp_path / 'x.png')) == cv2.imread(str(photograph))).all()
 
 
@@ -225,7 +226,8 @@ def without_trunk(experiments, tmp_path_factory):
 
 
 @pytest.mark.parametrize('form', [0, 1])
-def test_what_was_never_trained_is_marked_and_in_no_picture(shown, without_trunk, tiny_data, tmp_path, monkeypatch, form):
+def test_what_was_never_trained_is_marked_and_in_no_picture(shown, without_trunk, tiny_data, tmp_path, monkeypatch,
+                                                            form):
     captions, labelled = [], visualise.labelled
     monkeypatch.setattr(visualise, 'labelled', lambda *args: captions.extend(sum(args[1], [])) or labelled(*args))
     data, params = tiny_data, without_trunk[form]
@@ -235,7 +237,8 @@ def test_what_was_never_trained_is_marked_and_in_no_picture(shown, without_trunk
     assert captions == [name for name in JOINTS if name not in ('pelvis', 'thorax')] + ['', '']
 
 
-def test_the_tests_picture_and_figure_2_do_not_show_it_either(without_trunk, experiments, tiny_data, tmp_path, monkeypatch):
+def test_the_tests_picture_and_figure_2_do_not_show_it_either(without_trunk, experiments, tiny_data, tmp_path,
+                                                              monkeypatch):
     hidden, predictions = [], visualise.predictions
     monkeypatch.setattr(visualise, 'predictions', lambda *args: hidden.extend(np.flatnonzero(~args[3])) or
                         predictions(*args))

@@ -109,7 +109,8 @@ def test_other_annotations_are_no_start_and_no_validation_split(tiny_data, tmp_p
     path = data / 'annot' / 'train.json'
     records = json.loads(path.read_text())
     path.write_text(json.dumps(records[:-1]))
-    with pytest.raises(InputError, match='h1: holds a run on another .* whose annotations of train were not those of now'):
+    with pytest.raises(InputError, match='h1: holds a run on another .* whose annotations of train were '
+                                         'not those of now'):
         run('i1', data, tmp_path, '--set', 'train.epochs=1')
     path.write_text(json.dumps(records))
     valid = data / 'annot' / 'valid.json'
@@ -118,7 +119,8 @@ def test_other_annotations_are_no_start_and_no_validation_split(tiny_data, tmp_p
     valid.write_text(json.dumps(people))
     with pytest.raises(InputError, match='whose annotations of valid were not those of now'):
         run('h1', data, tmp_path, '--set', 'train.epochs=2', '--resume')
-    tested = ['--cfg', str(folder(tmp_path, 'h1') / 'config.yaml'), '--params', str(folder(tmp_path, 'h1') / 'best.params')]
+    tested = ['--cfg', str(folder(tmp_path, 'h1') / 'config.yaml'),
+              '--params', str(folder(tmp_path, 'h1') / 'best.params')]
     capsys.readouterr()
     for source, warned in ((data, True), (tiny_data, False)):
         test.main([*tested, '--data', str(source)])
@@ -134,7 +136,8 @@ def test_a_foreign_file_beside_parameters_says_nothing_of_whom_they_were_chosen_
 
 
 def test_a_network_that_is_used_in_another_way_than_it_was_trained_is_a_warning(tmp_path, capsys):
-    config.save(config.load(experiment_file('i1'), ['input.size=[64, 64]', 'network.beta=20']), tmp_path / 'config.yaml')
+    config.save(config.load(experiment_file('i1'), ['input.size=[64, 64]', 'network.beta=20']),
+                tmp_path / 'config.yaml')
     options.load(experiment_file('i1'), ['network.beta=30'], tmp_path / 'best.params')
     error = capsys.readouterr().err
     assert error.count('\n') == 1 and 'trained with input.size [64, 64], and is used with [128, 128]; --cfg' in error
@@ -158,8 +161,8 @@ def test_nobody_to_validate_on_is_trained_on(tiny_data, tmp_path):
     data = shutil.copytree(tiny_data, tmp_path / tiny_data.name)
     path = data / 'annot' / 'train.json'
     path.write_text(json.dumps(json.loads(path.read_text()) + json.loads((data / 'annot/valid.json').read_text())[:2]))
-    with pytest.raises(InputError, match='2 people of data.valid valid are in data.train train, too, such as the one in '
-                                         'valid_00000'):
+    with pytest.raises(InputError, match='2 people of data.valid valid are in data.train train, too, such as the one '
+                                         'in valid_00000'):
         run('h1', data, tmp_path, '--set', 'train.epochs=1')
     path.rename(data / 'annot' / 'trainval.json')
     run('h1', data, tmp_path, '--set', 'train.epochs=1', '--set', 'data.train=trainval')        # as its name says
@@ -246,11 +249,13 @@ def test_an_override_that_begins_with_a_name_is_of_that_experiment_alone():
     first, last = phases.chain(cfg, overrides)
     assert (first.network.beta, first.train.epochs, first.train.batch_size) == (5, 12, 3)
     assert (last.network.beta, last.train.epochs, last.train.batch_size) == (30, 7, 3)
-    with pytest.raises(InputError, match='--set i2:train.epochs=7: no experiment here has that name; there are cpu/mpii'):
+    with pytest.raises(InputError, match='--set i2:train.epochs=7: no experiment here has that name; there '
+                                         'are cpu/mpii'):
         phases.chain(cfg, ['i2:train.epochs=7'])
 
 
-@pytest.mark.parametrize('key, own, its', [('network.deconvolutions', '1', '2'), ('network.grid', "'corner'", "'centre'")])
+@pytest.mark.parametrize('key, own, its', [('network.deconvolutions', '1', '2'),
+                                           ('network.grid', "'corner'", "'centre'")])
 def test_what_cannot_start_from_another_is_said_before_either_is_trained(tmp_path, key, own, its):
     (tmp_path / 'h1.yaml').write_text(f'base: {experiment_file("h1")}\n')
     section, _, name = key.partition('.')
@@ -305,9 +310,9 @@ def test_an_override_that_does_not_reach_the_start_is_said(tiny_data, tmp_path, 
     overrides = [*SMALL, 'augment.rotation=90', 'train.epochs=3']
     phases.train(config.load(tmp_path / 'own.yaml', overrides), None,
                  phases.Job(tiny_data, tmp_path, overrides, False, Devices([mx.cpu()])))
-    assert capsys.readouterr().out == ('own starts from cpu/mpii/table2/h1, which is trained first, at most 3 epochs; --set '
-                                       'augment.rotation does not hold for it, as own has a value of its own (--set '
-                                       'h1:augment.rotation=... does)\n')
+    assert capsys.readouterr().out == ('own starts from cpu/mpii/table2/h1, which is trained first, at most 3 epochs; '
+                                       '--set augment.rotation does not hold for it, as own has a value of its own '
+                                       '(--set h1:augment.rotation=... does)\n')
 
 
 def test_what_a_finished_network_started_from_is_not_needed(tiny_data, tmp_path, capfd):

@@ -1,4 +1,4 @@
-"""A list of experiments is trained with its seeds, and what results are made of is kept (scripts/run_experiments.py)."""
+"""A list of experiments is trained with its seeds; what results are made of is kept (scripts/run_experiments.py)."""
 import json
 from types import SimpleNamespace
 
@@ -103,7 +103,8 @@ def test_an_experiment_keeps_its_own_seed(tiny_data, yamls, tmp_path):
     options = ['--data', str(tiny_data), '--out', str(tmp_path / 'out'), '--results', str(tmp_path / 'kept')]
     run_experiments.main([*options, str(yamls[1])])
     run_experiments.main([*options, '--seeds', '0', str(yamls[1])])
-    seeds = {path: results.read(tmp_path / 'kept' / path / 'tiny/table2/r1/test.json')['seed'] for path in ('', 'seed0')}
+    seeds = {path: results.read(tmp_path / 'kept' / path / 'tiny/table2/r1/test.json')['seed']
+             for path in ('', 'seed0')}
     assert seeds == {'': 3, 'seed0': 0}
 
 

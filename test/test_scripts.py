@@ -49,8 +49,8 @@ def test_other_data_another_experiment_and_another_place_may_be_named(ran):
 def test_coco_is_trained_on_where_it_is(ran, tmp_path):
     (tmp_path / 'data/coco').mkdir(parents=True)
     setup, command = ran('train_coco_i1.sh', '--gpus', '0')
-    assert command == ('pose_coco/train.py --cfg experiments/coco/table8/i1.yaml --data data/coco --out output --resume '
-                       '--gpus 0')
+    assert command == ('pose_coco/train.py --cfg experiments/coco/table8/i1.yaml --data data/coco --out output '
+                       '--resume --gpus 0')
 
 
 @pytest.mark.parametrize('name', ['run_experiments', 'paper_tables'])

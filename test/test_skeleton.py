@@ -52,8 +52,10 @@ def test_an_experiment_names_it_from_its_own_folder_and_an_option_from_the_users
     ({'flip_pairs': [['left eye', 'right eye'], ['left eye', 'nose']]}, 'a joint stands in two'),
     ({'optional': ['ear']}, 'optional: expected'), ({'detours': [[['nose'], 'nose']]}, 'detours: expected'),
     ({'normalised_by': ['nose']}, 'normalised_by: expected two joints'),
-    ({'normalised_by': ['nose', 'ear']}, 'normalised_by: expected'), ({'normalised_by': None}, 'normalised_by: expected'),
-    ({'sides': 'LR'}, 'sides: expected 3 letters'), ({'sides': 'LRX'}, 'sides: expected'), ({'sides': 3}, 'sides: expected'),
+    ({'normalised_by': ['nose', 'ear']}, 'normalised_by: expected'),
+    ({'normalised_by': None}, 'normalised_by: expected'),
+    ({'sides': 'LR'}, 'sides: expected 3 letters'), ({'sides': 'LRX'}, 'sides: expected'),
+    ({'sides': 3}, 'sides: expected'),
     ({'limb': []}, 'expected joints, flip_pairs, limbs')])
 def test_what_is_wrong_is_said_in_one_line(change, told):
     with pytest.raises(Wrong) as caught:

@@ -101,7 +101,8 @@ def test_no_result_is_left_out(root, written):
 
 def test_an_experiment_without_a_folder_has_its_tables(root, written):
     text = written({**result(root, 'table2/h1', 0.2), 'experiment': 'table2/h1'})
-    assert row(text, 'H1', ' on photographs')[0] == row(text, '`table2/h1`', ' on photographs')[-1] == '100.0 / 0.0 / 60.8'
+    assert row(text, 'H1', ' on photographs')[0] == row(text, '`table2/h1`', ' on photographs')[-1] == \
+        '100.0 / 0.0 / 60.8'
 
 
 @pytest.mark.parametrize('name', ['mine/my_table2/h1', 'stable/h1'])
@@ -160,8 +161,8 @@ def test_the_sources_say_where_a_result_is_not_as_its_file(root, written, tmp_pa
 
 
 def test_complexity_is_counted(written, root):
-    counted = row(written({**result(root, 'table2/h1', 0.2), 'experiment': 'mpii/table2/h1'}), 'I1, multiply-accumulates',
-                  'mpii')
+    counted = row(written({**result(root, 'table2/h1', 0.2), 'experiment': 'mpii/table2/h1'}),
+                  'I1, multiply-accumulates', 'mpii')
     assert counted == ['1.8G', '1.5G', '7.2G', '6.1G']               # the paper prints 1.8, 1.5, 7.3 and 6.2
 
 
@@ -231,7 +232,8 @@ def triples(tree):
         yield from triples(branch)
 
 
-@pytest.mark.parametrize('page', ['results/resnet18', 'results/resnet18_studies', 'results/error_model', 'common/README'])
+@pytest.mark.parametrize('page', ['results/resnet18', 'results/resnet18_studies', 'results/error_model',
+                                  'common/README'])
 def test_every_score_of_a_page_was_measured(root, page):
     known = {cell.strip() for line in (root / 'results/tables.md').read_text().splitlines() for cell in line.split('|')}
     for path in (*(root / 'results').rglob('*.json'), *(root / 'models').glob('*.json')):

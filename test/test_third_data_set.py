@@ -1,4 +1,4 @@
-"""A data set of one's own: Leeds Sports Pose's 14 joints, in one file, through the programs that all data sets share."""
+"""A data set of one's own: Leeds Sports Pose's 14 joints in one file, through the programs that all data sets share."""
 import json
 from functools import partial
 

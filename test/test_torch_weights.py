@@ -207,7 +207,8 @@ def test_without_pytorch_it_says_what_installs_it(root, tmp_path, params):
 
 @pytest.mark.parametrize('new_format', [True, False])
 @pytest.mark.parametrize('wrap', [lambda state: state, lambda state: {
-    'epoch': 140, 'model': 'pose_resnet', 'state_dict': state, 'perf': 0.7, 'optimizer': {'param_groups': [{'lr': 1}]}}])
+    'epoch': 140, 'model': 'pose_resnet', 'state_dict': state, 'perf': 0.7,
+    'optimizer': {'param_groups': [{'lr': 1}]}}])
 def test_both_formats_and_checkpoints_are_read(root, tmp_path, new_format, wrap):
     torch = pytest.importorskip('torch', reason=WHY)
     _, net = network(root, *HEAD)

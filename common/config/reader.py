@@ -24,9 +24,9 @@ SET, SKELETON, HEATMAP, START = 'data.set', 'data.skeleton', 'loss.heatmap', 'tr
 def load(path, overrides=(), content=None) -> EasyDict:
     """The experiment in `path` as an EasyDict of every key in `schema`, plus `name`, `path` and `start`.
 
-    overrides: strings 'section.key=value', the value in YAML, or 'NAME:section.key=value' for the experiment of that name
-    alone ('i1' is enough for 'mpii/table2/i1'). content: the experiment's YAML, as `text` has it, where it stands in a
-    file of another kind; it may refer to no other files. The name is what `save` wrote or else the path below
+    overrides: strings 'section.key=value', the value in YAML, or 'NAME:section.key=value' for the experiment of that
+    name alone ('i1' is enough for 'mpii/table2/i1'). content: the experiment's YAML, as `text` has it, where it stands
+    in a file of another kind; it may refer to no other files. The name is what `save` wrote or else the path below
     `experiments`, without its suffix ('mpii/table2/i1'). `start` is the file of the experiment that `train.start_from`
     names from the folder of the file in which it stands, '' where there is none. InputError names the file or option
     and the key, and says what would be right.

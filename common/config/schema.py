@@ -19,8 +19,9 @@ def schema() -> dict:
     return {
         'data': {
             'set': Key(relative_path(), 'the data set: its programs are in the package pose_SET'),
-            'skeleton': Key(Rule('a skeleton: the path of its file from this one, such as ../../pose_mpii/skeleton.yaml',
-                                 bool, skeleton.check), 'the joints of a person (`common.skeleton`)'),
+            'skeleton': Key(Rule('a skeleton: the path of its file from this one, such as '
+                                 '../../pose_mpii/skeleton.yaml', bool, skeleton.check),
+                            'the joints of a person (`common.skeleton`)'),
             'train': Key(relative_path(), 'the split trained on'),
             'valid': Key(relative_path(), 'the split that decides when the rate drops and which epoch is best'),
         },
@@ -57,11 +58,11 @@ def schema() -> dict:
             **{key: Key(*values) for kind in kinds.values() for key, values in kind.keys.items()},
         },
         'train': {
-            'start_from': Key(text(may_be_empty=True), 'the experiment whose best network starts, from the folder of the '
-                                                       'file that says so: h1, ../b/h1'),
+            'start_from': Key(text(may_be_empty=True), 'the experiment whose best network starts, from the folder of '
+                                                       'the file that says so: h1, ../b/h1'),
             'batch_size': Key(integer(1), 'over all devices (of each worker, with several machines)'),
-            'rates': Key(list_of(number(0, above=True), at_least=1), 'the next one when validation saturates; saturated '
-                                                                     'again, the run ends'),
+            'rates': Key(list_of(number(0, above=True), at_least=1), 'the next one when validation saturates; '
+                                                                     'saturated again, the run ends'),
             'saturates': Key(one_of('loss', 'score'), 'what says that validation has saturated: its loss, as in the '
                                                       'paper, or its score'),
             'patience': Key(integer(1), 'epochs without a better one: validation has saturated'),

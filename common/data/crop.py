@@ -92,7 +92,7 @@ def crop_sample(sample, size, matrix, flip_pairs=(), out=None) -> Tuple[np.ndarr
 
 
 def cut(image, box, size) -> np.ndarray:
-    """The crop of a box (cx, cy, w, h) at `size` (width, height) of an image (H, W, 3), as `images.read_crop` cuts it."""
+    """The crop of a box (cx, cy, w, h) at `size` (width, height) of an image (H, W, 3), as by `images.read_crop`."""
     to_source = invert(crop_matrix(box, size))
     factor = images.reduction(images.steps(to_source))
     return images.warp(images.reduced(image, factor), factor, to_source, size)

@@ -1,9 +1,9 @@
 """Reading what a crop needs of an image file, and no more.
 
-Interpolation between single pixels of an image that is much finer than the crop would skip most of them, so the image is
-reduced before. A JPEG decodes directly at 1/2, 1/4 or 1/8 of its size, for far less work; other formats are averaged.
-Reduced pixel j covers the source pixels [r*j, r*j + r), so its centre lies at r*j + (r - 1)/2; the warp accounts for
-that, and a crop has its content at the same place whatever the reduction.
+Interpolation between single pixels of an image that is much finer than the crop would skip most of them, so the image
+is reduced before. A JPEG decodes directly at 1/2, 1/4 or 1/8 of its size, for far less work; other formats are
+averaged. Reduced pixel j covers the source pixels [r*j, r*j + r), so its centre lies at r*j + (r - 1)/2; the warp
+accounts for that, and a crop has its content at the same place whatever the reduction.
 """
 from contextlib import suppress
 from io import BytesIO

@@ -171,7 +171,7 @@ def _with_image(samples):
 
 
 def require_readable(sizes):
-    """InputError for the first image that is missing, cannot be read or has another size: said at once, not after an hour.
+    """InputError for the first image that is missing, cannot be read or has another size: at once, not after an hour.
 
     sizes: {path: (width, height) that an annotation says, or None}.
 

@@ -1,8 +1,8 @@
 """Parameters and multiply-accumulates of a configured network, counted from its graph.
 
 What the paper's tables call FLOPs agrees within 3% with the multiply-accumulates of convolutions, deconvolutions and
-fully connected layers for one image; element-wise work is left out there, as here. The integral has none of these layers: its
-share is the number of its own element-wise operations, given beside the total.
+fully connected layers for one image; element-wise work is left out there, as here. The integral has none of these
+layers: its share is the number of its own element-wise operations, given beside the total.
 """
 import json
 from math import prod

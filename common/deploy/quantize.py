@@ -82,6 +82,6 @@ def shown(paths, size) -> Iterator[np.ndarray]:
 
 
 def shown_whole(path, size) -> np.ndarray:
-    """A photograph, upright and scaled to fit in `size` (width, height): RGB uint8 (height, width, 3), black around it."""
+    """A photograph, upright and scaled to fit `size` (width, height): RGB uint8 (height, width, 3), black around it."""
     image = read_rgb(path)
     return cut(image, crop_box((0, 0, *image.shape[1::-1]), image.shape, size), size)

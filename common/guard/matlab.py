@@ -1,6 +1,7 @@
-"""Reads MATLAB files by SciPy, which trusts what a file says of itself: it crashes or takes all memory where that is wrong.
+"""Reads MATLAB files by SciPy, which trusts what a file says of itself.
 
-So a copy of this process reads a file first, within limits. Where that ends well, it does so here.
+Where that is wrong, SciPy crashes or takes all memory. So a copy of this process reads a file first, within limits.
+Where that ends well, it is read here.
 """
 import os
 import resource

@@ -1,4 +1,4 @@
-"""What values may be, in configurations and in the records of JSON files: each rule says what is right, and checks it."""
+"""What values may be, in configurations and in records of JSON files: each rule says what is right, and checks it."""
 import math
 from pathlib import PurePosixPath
 

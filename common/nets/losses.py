@@ -1,10 +1,10 @@
-"""The losses of H1 (section 3) and of joints (sections 4 and 5), and what a heat-map loss is; H2's and H3's: `cell_losses`.
+"""The losses of H1 (section 3) and of joints (sections 4 and 5), and what a heat-map loss is.
 
-A heat-map loss is a class: it has its name in YAML, the keys it takes, what it computes, its score of a joint and the
-map to look at. One that is defined elsewhere, before a program runs, is found by its name as those here are. Targets
-are rendered here, on the device, as outer products of one-dimensional profiles. `PoseLoss` adds up stages, leaves
-joints out that are not visible and divides by the constant number of joints, so that the mean over a batch does not
-depend on how the batch is spread over devices.
+H2's and H3's are in `cell_losses`. A heat-map loss is a class: it has its name in YAML, the keys it takes, what it
+computes, its score of a joint and the map to look at. One that is defined elsewhere, before a program runs, is found by
+its name as those here are. Targets are rendered here, on the device, as outer products of one-dimensional profiles.
+`PoseLoss` adds up stages, leaves joints out that are not visible and divides by the constant number of joints, so that
+the mean over a batch does not depend on how the batch is spread over devices.
 """
 from typing import Optional
 
@@ -23,7 +23,7 @@ class HeatmapLoss(gluon.HybridBlock):
     (`grid.to_cells`) and keys (B,), a random number for each crop, and returns a loss for each joint (B, K). This class
     itself is no loss at all, R1's and I*'s.
 
-    kind: its name in YAML. keys: {name in the section `loss`: (what it may be, what it means)}, used by this loss alone.
+    kind: its name in YAML. keys: {name in the section `loss`: (what it may be, what it means)}, of this loss alone.
     """
 
     kind = 'none'

@@ -45,8 +45,8 @@ def crop_box(box, shape, size, label='') -> Tuple[float, float, float, float]:
     x, y, w, h = box
     if is_outside(box, width, height) or max(w, h) > 10 * max(width, height):
         where = f'frame {label}: ' if isinstance(label, int) else f'{label}: ' * bool(label)
-        raise InputError(f'{where}box {x:g},{y:g},{w:g},{h:g}: expected a part of the image, which has {width} x {height} '
-                         'pixels')
+        raise InputError(f'{where}box {x:g},{y:g},{w:g},{h:g}: expected a part of the image, which has '
+                         f'{width} x {height} pixels')
     return x + (w - 1) / 2, y + (h - 1) / 2, *fit(w, h, size)
 
 

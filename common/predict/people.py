@@ -1,7 +1,7 @@
 """Finding people in photographs: Faster R-CNNs, GluonCV's and the paper's own, and OpenCV's, which needs no file.
 
-The last one takes much else for people, too: what it finds are *proposals*, of which `poses.surest` keeps those in which
-the network is sure of a person.
+The last one takes much else for people, too: what it finds are *proposals*, of which `poses.surest` keeps those in
+which the network is sure of a person.
 """
 import sys
 from functools import partial

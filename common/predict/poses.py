@@ -10,8 +10,8 @@ from common.predict import boxes, inference
 
 PER_CONTEXT = 8                               # images, and then people, at a time for each device
 # A person's mean score below which the network is not sure that there is one. Of i1_resnet18, it is below this for 4 %
-# of 400 people of Leeds Sports Pose Extended's validation part (0.81 on average), for 12 % of them in crops of the whole
-# photographs (0.72), and for 93 % of 284 crops of the same photographs beside the person (0.16).
+# of 400 people of Leeds Sports Pose Extended's validation part (0.81 on average), for 12 % of them in crops of the
+# whole photographs (0.72), and for 93 % of 284 crops of the same photographs beside the person (0.16).
 UNSURE = 0.45
 SAME = 0.5                                    # two boxes are one person's that share this part of the smaller one
 
@@ -49,8 +49,8 @@ class Scene(NamedTuple):
 def find_poses(cfg, net, images, contexts, at_once=PER_CONTEXT) -> Iterator[Scene]:
     """Yield the `Scene` of each of the images by the configured decoding, few at a time, and all their people together.
 
-    images: (label, RGB uint8 (H, W, 3), `boxes.Boxes`), or None for the boxes where one person fills the image. A box is
-    what the network sees: with room around the person, as `boxes.grown` makes it of a tight one.
+    images: (label, RGB uint8 (H, W, 3), `boxes.Boxes`), or None for the boxes where one person fills the image. A box
+    is what the network sees: with room around the person, as `boxes.grown` makes it of a tight one.
     InputError where a box is not of its image, and where what the network puts out is not a number.
     """
     images, people = iter(images), at_once * len(contexts)

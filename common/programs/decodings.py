@@ -72,8 +72,8 @@ def study(dataset, cfg, net, people, contexts, control=None) -> dict:
 
     Returns {'local': [{'beta', 'window', and the metrics}], 'debiased': [{'beta', metrics}],
     'modes': [{'modes': 'one' or 'several', 'share': percent of the joints, decoding: metrics, ...}],
-    'peaks': [{'from', 'to', 'share', decoding: metrics, ...}], 'sure': as peaks, of joints that are found often, at most
-    one, the last three where joints are scored one by one, 'second': percent of the maps with a second mode}.
+    'peaks': [{'from', 'to', 'share', decoding: metrics, ...}], 'sure': as peaks, of joints that are found often, at
+    most one, the last three where joints are scored one by one, 'second': percent of the maps with a second mode}.
     """
     beta, window = cfg.network.beta, cfg.test.window
     local = [('local', factor * beta, cells) for factor in FACTORS for cells in WINDOWS]
@@ -107,7 +107,7 @@ def study(dataset, cfg, net, people, contexts, control=None) -> dict:
 
 
 def _locate(cfg, net, maps, direct, setting, matrices):
-    """Joints (B, K, 2) in source pixels by a (decoding, beta, window); 'debiased' is the integral without background."""
+    """Joints (B, K, 2) in source pixels by (decoding, beta, window); 'debiased' is the integral without background."""
     (method, beta, window), kind = setting, cfg.network.grid
     if method == 'debiased':
         mass = heatmaps.normalised(maps, beta, debiased=True)
@@ -148,8 +148,8 @@ def peaks_table(lines) -> str:
     """`study`'s 'peaks' or 'sure' as Markdown: a row a range of heights."""
     methods = [method for method in (*HEATMAP_DECODINGS, 'control') if all(method in line for line in lines)]
     return markdown(['peak of the map', 'joints', *methods],
-                    [[f'{line["from"]:g} ' + (f'to {line["to"]:g}' if line['to'] else 'and more'), f'{line["share"]:.1f}%',
-                      *(_shown(line[method]) for method in methods)] for line in lines])
+                    [[f'{line["from"]:g} ' + (f'to {line["to"]:g}' if line['to'] else 'and more'),
+                      f'{line["share"]:.1f}%', *(_shown(line[method]) for method in methods)] for line in lines])
 
 
 def main(dataset, argv=None):

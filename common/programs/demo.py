@@ -2,9 +2,9 @@
 
 People are where --box (once for each) or a detector's --boxes say, or --detect finds them; without any of these, one
 person is taken to fill the image. A person's right is drawn orange, the left blue; joints that the network is not sure
-of (`heatmaps.confidence` below 0.3) are faint, and those that it was never trained to find (`nets.trained.moved`) are not
-drawn. A person whose joints' mean score is below 0.45 (`poses.UNSURE`) is not drawn, and a warning says so. Boxes are
-drawn where there may be several, in the colour of their person, who keeps it in a video.
+of (`heatmaps.confidence` below 0.3) are faint, and those that it was never trained to find (`nets.trained.moved`) are
+not drawn. A person whose joints' mean score is below 0.45 (`poses.UNSURE`) is not drawn, and a warning says so. Boxes
+are drawn where there may be several, in the colour of their person, who keeps it in a video.
 
 --json writes a list with one member for each person, whether there is one or there are several in an image:
 
@@ -136,9 +136,9 @@ def arguments(released):
                        "number that a file's name ends in, or a frame's; or file_name), those of a score of at least "
                        f'{boxes.LEAST_SCORE}')
     where.add_argument('--detect', action='store_true', help='find people first')
-    parser.add_argument('--detector', metavar='NAME', help=f"one of GluonCV's Faster R-CNNs, {people.OWN}, the paper's, "
-                        f"or {people.HOG}, OpenCV's (default: GluonCV's {people.DEFAULT}, fetched once, or OpenCV's "
-                        'where that cannot be fetched)')
+    parser.add_argument('--detector', metavar='NAME', help=f"one of GluonCV's Faster R-CNNs, {people.OWN}, the "
+                        f"paper's, or {people.HOG}, OpenCV's (default: GluonCV's {people.DEFAULT}, fetched once, or "
+                        "OpenCV's where that cannot be fetched)")
     parser.add_argument('--detector-params', metavar='FILE', help="the detector's .params")
     parser.add_argument('--flip-test', action='store_true',
                         help='average with the mirrored image (default: for photographs, what the experiment says)')
@@ -190,7 +190,8 @@ def main(dataset, argv=None):
     check_network(args, dataset.released)
     source = sources.source_of(args.images, args.camera)
     plain = source.kind in sources.MOVING and not is_export(args.params)       # which flips as it was exported
-    cfg = options.experiment(args, [*['test.flip=false'] * plain, *args.overrides, *['test.flip=true'] * args.flip_test])
+    cfg = options.experiment(args, [*['test.flip=false'] * plain, *args.overrides,
+                                    *['test.flip=true'] * args.flip_test])
     check_places(args, cfg, source)
     contexts = options.contexts(args)
     find = sources.finder(args, source, runtime.contexts(cpus=args.cpus) if is_export(args.params) else contexts)

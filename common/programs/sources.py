@@ -104,8 +104,8 @@ def finder(args, source, contexts) -> Callable:
 def _warn_of_others(path, found, photographs):
     """Say it where the file's boxes, as `boxes.read` found them, are of none of the photographs."""
     if not any(name in found for photograph in photographs for name in boxes.names_of(photograph)):
-        print(f'warning: {path}: has boxes of {_some(found)}, but none of {_some(photographs)} (file_name is the name of '
-              'a photograph, image_id the number at its end, before the suffix)', file=sys.stderr)
+        print(f'warning: {path}: has boxes of {_some(found)}, but none of {_some(photographs)} (file_name is the name '
+              'of a photograph, image_id the number at its end, before the suffix)', file=sys.stderr)
 
 
 def _some(names):

@@ -9,8 +9,8 @@ from common.errors import InputError
 class Meter:
     """Mean losses over the images of an epoch that were read so far, and how many these are.
 
-    `state` holds the sums, as plain numbers for the checkpoint. weights: those of the losses in `LOSSES`, with which they
-    come here and without which they are shown; false for one that the method has not.
+    `state` holds the sums, as plain numbers for the checkpoint. weights: those of the losses in `LOSSES`, with which
+    they come here and without which they are shown; false for one that the method has not.
     """
     LOSSES = 'heatmap_loss', 'joint_loss'
     NAMED = 5                                 # images in a message
@@ -65,7 +65,8 @@ class Meter:
 
     def average(self, total):
         """Make them those of all workers. total: a function that adds up a vector over them."""
-        images, skipped, *sums, self.speed = total([self.images, self.state['skipped'], *self.state['sums'], self.speed])
+        images, skipped, *sums, self.speed = total([self.images, self.state['skipped'], *self.state['sums'],
+                                                    self.speed])
         self.state = {**self.state, 'images': round(images), 'skipped': round(skipped), 'sums': sums}
 
     def __str__(self):

@@ -76,5 +76,5 @@ def check_goes_on(folder, cfg, about):
         ('devices', run.get('devices'), about['devices']),
         ('workers', run.get('workers'), about['workers'])) if now != before]
     if changes:
-        print(f'warning: {folder}: goes on with {" and ".join(changes)}; the network will not be that of an uninterrupted '
-              'run to the last bit', file=sys.stderr)
+        print(f'warning: {folder}: goes on with {" and ".join(changes)}; the network will not be that of an '
+              'uninterrupted run to the last bit', file=sys.stderr)

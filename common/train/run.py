@@ -23,10 +23,11 @@ STATE, BEST, LOG = 'last.state', 'best.params', 'log.jsonl'
 class Run:
     """One training in its folder, within `with`.
 
-    After every epoch the folder holds, each whole at any time: best.params, log.jsonl (one line an epoch), TensorBoard's
-    scalars, and last.state, from which a run that finds it there goes on. SIGTERM or Ctrl-C write last.state after the
-    step they come in, and end the run by `errors.Terminated`; a second one ends it at once, as they do where there are
-    several workers, which do not stop at the same step. An InputError within says what the run can go on from.
+    After every epoch the folder holds, each whole at any time: best.params, log.jsonl (one line an epoch),
+    TensorBoard's scalars, and last.state, from which a run that finds it there goes on. SIGTERM or Ctrl-C write
+    last.state after the step they come in, and end the run by `errors.Terminated`; a second one ends it at once, as
+    they do where there are several workers, which do not stop at the same step. An InputError within says what the run
+    can go on from.
     """
 
     def __init__(self, cfg, net, trainer, loader, folder, devices):

@@ -5,14 +5,15 @@ import math
 class Schedule:
     """The rates of a run, one after the other, and its end.
 
-    Without `train.drops`, the next rate is taken once `train.patience` epochs have brought no lower validation loss than
-    the lowest so far (with `train.saturates: score`, no better score), and the run ends when that happens at the last
-    rate. With drops, the rate changes after these epochs (counted from 1). At most `train.epochs` in all.
+    Without `train.drops`, the next rate is taken once `train.patience` epochs have brought no lower validation loss
+    than the lowest so far (with `train.saturates: score`, no better score), and the run ends when that happens at the
+    last rate. With drops, the rate changes after these epochs (counted from 1). At most `train.epochs` in all.
     """
 
     def __init__(self, train, history=()):
-        """train: the section of the configuration; history: the epochs, dicts with 'score' and 'validation_loss', that a
-        resumed run has behind it. It goes on as if the settings had held from its start, so that it may be given others.
+        """train: the section of the configuration; history: the epochs, dicts with 'score' and 'validation_loss', that
+        a resumed run has behind it. It goes on as if the settings had held from its start, so that it may be given
+        others.
         """
         self._train = train
         self.epoch, self._saturations, self._waited, self._best, self._lowest = 0, 0, 0, None, math.inf

@@ -1,4 +1,4 @@
-"""The training loop: batches shared out to devices, forward, backward, kvstore step, validation, schedule, checkpoint."""
+"""The training loop: batches spread over devices, forward, backward, kvstore step, validation, schedule, checkpoint."""
 import mxnet as mx
 import numpy as np
 from mxnet import autograd, gluon

@@ -3,8 +3,8 @@
 - torchvision's ResNets: 'layer3.0.conv1.weight', 'fc.weight';
 - Simple Baselines (microsoft/human-pose-estimation.pytorch): the same, 'deconv_layers.0.weight', 'final_layer.weight';
 - the authors of our paper (JimmySuen/integral-human-pose): 'backbone.layer3.0.conv1.weight', 'head.features.0.weight';
-- MMPose's heat maps on a ResNet (open-mmlab/mmpose): 'backbone.layer3.0.conv1.weight', and 'head.deconv_layers.0.weight'
-  or, before its version 1, 'keypoint_head.deconv_layers.0.weight';
+- MMPose's heat maps on a ResNet (open-mmlab/mmpose): 'backbone.layer3.0.conv1.weight', and
+  'head.deconv_layers.0.weight' or, before its version 1, 'keypoint_head.deconv_layers.0.weight';
 - ours, as `common.torch_weights` writes them: 'trunks.0.layer3.0.conv1.weight'.
 
 The first four are GluonCV's names but for batch normalisation's, and `matching` knows these. 'module.' before all of
@@ -33,8 +33,8 @@ class Kind(NamedTuple):
     settings: dict                            # keys of a configuration by which it is run as it was trained
 
 
-# All have their cells on the grid `corner`: Simple Baselines' targets, and those of MMPose's codec MSRAHeatmap, are drawn
-# about the cell round(joint / stride) and read back as cell * stride (lib/dataset/JointsDataset.py,
+# All have their cells on the grid `corner`: Simple Baselines' targets, and those of MMPose's codec MSRAHeatmap, are
+# drawn about the cell round(joint / stride) and read back as cell * stride (lib/dataset/JointsDataset.py,
 # lib/core/inference.py); the authors' joints are compared as joint / width with cell / cells
 # (common_pytorch/loss/integral.py), without a beta.
 RESNET = Kind('a ResNet', 'rgb', {})
