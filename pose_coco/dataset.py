@@ -51,15 +51,15 @@ def load_people(data, split, size, boxes=None, score_threshold=0.0, iou_threshol
     visible joints. InputError where a file cannot be used or nobody is left.
     """
     annotated = has_annotations(data, split)
+    if not (annotated or boxes):
+        raise InputError(f'{data}: nobody is annotated in {split}; --boxes FILE says where people are')
     source = read_split(data, split, keypoints=annotated)
     images = {image['id']: image for image in source['images']}
     if boxes:
         unknown = [0] * (3 * len(JOINTS))
         people = [{**box, 'keypoints': unknown} for box in _detected(boxes, images, score_threshold, iou_threshold)]
-    elif annotated:
-        people = [{**person, 'score': 1.0} for person in source['annotations'] if _is_usable(person)]
     else:
-        raise InputError(f'{data}: nobody is annotated in {split}; --boxes FILE says where people are')
+        people = [{**person, 'score': 1.0} for person in source['annotations'] if _is_usable(person)]
     if not people:
         raise InputError(f'{data}: {split} has no person with a keypoint and a box')
     return _gather(people, images, size)._replace(truth=source if annotated else None,

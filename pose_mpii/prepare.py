@@ -79,10 +79,18 @@ def to_record(person, split) -> dict:
     return {**record, 'joints': person.joints, 'joints_vis': person.visible.astype(int)}
 
 
-def link_images(images, out):
-    """Make OUT/images a link to the folder of photographs."""
+def check_link(images, out):
+    """InputError unless OUT/images can become a link to the folder of photographs."""
+    link = out / 'images'
     if not images.is_dir():
         raise InputError(f'{images}: no such folder of photographs (--images)')
+    if link.exists() and not link.is_symlink() and not os.path.samefile(link, images):
+        raise InputError(f'{link}: cannot be made a link to {images} (it exists, and is no link)')
+
+
+def link_images(images, out):
+    """Make OUT/images a link to the folder of photographs."""
+    check_link(images, out)
     link = out / 'images'
     try:
         if not (link.exists() and os.path.samefile(link, images)):
@@ -113,10 +121,12 @@ def prepare_coco(paths, out, images, named):
     path = named or out / 'skeleton.yaml'
     check_outputs([annotation_file(out, split) for split in ('train', 'valid', 'trainval')], [*paths, path])
     if images:
-        link_images(images, out)
+        check_link(images, out)
     if not named and not path.exists():
         from_coco.write_skeleton(path, paths[0])
     splits = from_coco.read_splits(paths, images, skeleton.read(path))
+    if images:
+        link_images(images, out)
     write_splits(out, splits)
 
 

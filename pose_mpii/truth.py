@@ -38,7 +38,7 @@ def of_split(data, split, person, records=None) -> Truth:
     scored.
     """
     path = ground_truth_file(data, split)
-    if records is None and not (path.exists() and not annotation_file(data, split).exists()):
+    if records is None and (annotation_file(data, split).exists() or not path.exists()):
         records = read_split(data, split, person)
     if not path.exists():
         return of_records(annotation_file(data, split), records, person)

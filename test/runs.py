@@ -19,7 +19,6 @@ SMALL = ['input.size=[64, 64]', 'network.deconvolutions=3']
 SEVENTEEN = f'data.skeleton={ROOT}/pose_coco/skeleton.yaml'   # joints instead of MPII's sixteen
 
 
-
 def training_loader(cfg, data, phase=0) -> Loader:
     """The batches that an experiment is trained on."""
     dataset = MPII.with_skeleton(skeleton.of(cfg))

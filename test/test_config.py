@@ -166,7 +166,12 @@ def test_wrong_types_and_impossible_values_are_quoted(write, key, value):
     (['train.drops=[5, 5]', 'train.rates=[1, 1, 1]'], 'train.drops')])
 def test_impossible_combinations_are_explained(overrides, told):
     message = refused(BASE, *overrides)
-    assert message.startswith((f'{BASE}: ', *(f'--set {override}: ' for override in overrides))) and told in message
+    assert message.startswith(tuple(f'--set {override}: ' for override in overrides)) and told in message
+
+
+def test_an_impossible_combination_of_a_file_is_of_the_file(write):
+    path = write('input: {size: [64, 48]}')
+    assert refused(path, 'train.epochs=3').startswith(f'{path}: input.size [64, 48]: both must be')
 
 
 def test_a_radius_that_reaches_a_cell_from_everywhere_is_taken():

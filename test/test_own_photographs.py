@@ -171,6 +171,7 @@ def test_what_cannot_be_converted_is_named(tiny_data, tmp_path, damage, told):
     with pytest.raises(InputError, match=told):
         prepare.main(['--coco', str(source), '--images', str(images), '--out', str(tmp_path / 'data')])
     assert not any((tmp_path / 'data/annot').iterdir())
+    assert not (tmp_path / 'data/images').exists()                # no link that others would be left with
 
 
 def annot(out):

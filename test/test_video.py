@@ -102,7 +102,7 @@ def test_people_keep_their_numbers_in_a_video(shown, tmp_path):
 
 def test_a_stream_is_written_to_a_video(shown, tmp_path, capsys):
     shown('--camera', write(tmp_path / 'stream.avi'), '--out', tmp_path / 'out.mp4', '--json', tmp_path / 'x.json')
-    assert len(list(video.read(tmp_path / 'out.mp4').frames)) >= 6 == len(json.loads((tmp_path / 'x.json').read_text()))
+    assert len(list(video.read(tmp_path / 'out.mp4').frames)) == 6 == len(json.loads((tmp_path / 'x.json').read_text()))
     assert ' a second' in capsys.readouterr().out
 
 
@@ -128,53 +128,6 @@ def test_a_number_that_no_camera_has(shown, tmp_path):
         shown('--camera', '99999999999', '--out', tmp_path / 'out.mp4')
 
 
-class Clock:
-    """A time in seconds, which whoever works moves on."""
-
-    now = 100
-
-    def __call__(self):
-        return self.now
-
-    def frames(self, waits):
-        """Numbered frames, for each of which a camera and a network take some seconds."""
-        for number, seconds in enumerate(waits):
-            self.now += seconds
-            yield number
-
-    def film(self, waits, rate, writing):
-        """How often each frame is in a film of which each takes `writing` seconds to be written."""
-        counts = [0] * len(waits)
-        for frame in video.in_real_time(self.frames(waits), rate, self):
-            self.now += writing
-            counts[frame] += 1
-        return counts
-
-
-@pytest.mark.parametrize('waits, counts', [
-    ([7, *[0.5] * 8], [1, *[5] * 8]),         # the network takes five times as long as the camera
-    ([0.1] * 9, [1] * 9),
-    ([0, *[0.16] * 5], [1, 2, 1, 2, 1, 2]),   # due by then: 1 and 1.6, 3.2, 4.8, 6.4, 8
-    ([0, 0, 0, 0.5], [1, 1, 1, 3])])          # of what was waiting, none is left out
-def test_a_camera_is_written_as_often_as_to_fill_the_time(waits, counts):
-    assert Clock().film(waits, 10, writing=0) == counts
-
-
-def test_the_time_of_writing_is_filled_too():
-    clock = Clock()
-    length = sum(clock.film([0] + [0.5] * 20, 10, writing=0.04)) / 10
-    assert length == pytest.approx(clock.now - 100, rel=0.1)
-    assert sum(clock.film([0] + [0.5] * 20, 10, writing=0.3)) <= 201            # no more and more, though too slow
-
-
-def test_only_a_camera_is_written_in_real_time(shown, tmp_path, monkeypatch):
-    monkeypatch.setattr(video, 'in_real_time', lambda frames, rate: (frame for frame in frames for _ in range(3)))
-    path = write(tmp_path / 'in.avi')
-    for options, count in (((path,), 6), (('--camera', path), 18)):
-        shown(*options, '--out', tmp_path / 'out.avi')
-        assert len(list(video.read(tmp_path / 'out.avi').frames)) == count
-
-
 def test_ctrl_c_ends_a_camera_and_leaves_its_video(shown, tmp_path, monkeypatch):
     def frames():
         for number in range(100):
@@ -183,9 +136,8 @@ def test_ctrl_c_ends_a_camera_and_leaves_its_video(shown, tmp_path, monkeypatch)
             yield np.zeros((64, 96, 3), np.uint8)
         raise AssertionError('never ended')
     monkeypatch.setattr(video, 'camera', lambda name: video.Video(frames(), 10))
-    shown('--camera', '0', '--out', tmp_path / 'out.mp4', '--json', tmp_path / 'x.json')
-    assert 3 <= len(json.loads((tmp_path / 'x.json').read_text())) <= 4
-    assert len(list(video.read(tmp_path / 'out.mp4').frames)) >= 3
+    shown('--camera', '0', '--out', tmp_path / 'out.mp4')
+    assert 3 <= len(list(video.read(tmp_path / 'out.mp4').frames)) <= 4
 
 
 def test_a_window_shows_a_camera_until_q_is_pressed(shown, tmp_path, monkeypatch, capsys):

@@ -5,6 +5,7 @@ winning). `load` merges them, applies `--set a.b=c` and checks every key against
 """
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import Tuple
 
@@ -38,9 +39,9 @@ def load(path, overrides=(), content=None) -> EasyDict:
     for key, (value, _) in values.items():
         section, _, own = key.partition('.')
         cfg[section][own] = value
-    for problem in problems(cfg):             # each begins with a key
-        _, source = values.get(problem.partition(' ')[0], (None, str(path)))
-        raise InputError(f'{source if source.startswith("--set") else path}: {problem}')
+    for problem in problems(cfg):
+        named = [str(values[key][1]) for key in re.findall(r'[a-z]+\.[a-z_]+', problem) if key in values]
+        raise InputError(f'{next((source for source in named if source.startswith("--set")), path)}: {problem}')
     return cfg
 
 

@@ -2,9 +2,8 @@
 import os
 import re
 import sys
-import time
 from contextlib import suppress
-from itertools import chain, repeat
+from itertools import chain
 from typing import Iterator, NamedTuple
 
 import cv2
@@ -88,22 +87,6 @@ def written_rate(rate) -> float:
     """A rate with as many decimals, at most 3, as MPEG-4 can hold."""
     digits = next(digits for digits in (3, 2, 1, 0) if rate * 10 ** digits <= FINEST)
     return max(round(rate, digits), RATES[0])
-
-
-def in_real_time(frames, rate, clock=time.monotonic) -> Iterator:
-    """A camera's frames, each as often as to fill the time since the one before, and at least once.
-
-    At `rate` a second, a film of them is as long as what it shows, however long each frame was worked on.
-    """
-    count, begin, asked = 0, None, clock()
-    for frame in frames:
-        now = clock()
-        begin = begin if count else now       # the first one may wait for much
-        due = 1 + round(rate * (now - begin)) - count
-        bound = round(2 * rate * (now - asked))               # where writing itself is too slow, `due` would only grow
-        times = max(1, min(due, bound))
-        yield from repeat(frame, times)
-        count, asked = count + times, clock()
 
 
 def write(path, rate, frames):

@@ -53,7 +53,7 @@ def read(cfg, net, samples, contexts, settings, control=None) -> Reading:
     """The joints of samples by each of the settings, (decoding, beta, window); control: as of `study`."""
     found = []
     for batch in tqdm(ordered_loader(cfg, samples).batches(), desc='test', unit=' batches', leave=False,
-                      dynamic_ncols=True):
+                      dynamic_ncols=True, **runtime.bar_intervals()):
         maps, direct = inference.infer(cfg, net, batch.images, contexts)
         joints = {setting: _locate(cfg, net, maps, direct, setting, batch.matrices) for setting in settings}
         judging = maps

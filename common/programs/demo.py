@@ -160,7 +160,7 @@ class Demo:
         """Yield (label, picture) of each of the images of `poses.find_poses`; proposed: boxes may be anything's."""
         person, at_once = skeleton.of(self._cfg), 1 if self._source.kind == 'camera' else poses.PER_CONTEXT
         scenes = poses.find_poses(self._cfg, self._net, images, self._contexts, at_once)
-        for scene in tqdm(scenes, desc='demo', unit=' images', leave=False):
+        for scene in tqdm(scenes, desc='demo', unit=' images', leave=False, **runtime.bar_intervals()):
             scene = self._settled(scene, proposed)
             if self._args.json:
                 self.records += [poses.record(scene.label, pose, person.joints) for pose in scene.poses]
@@ -223,10 +223,7 @@ def film(out, rate, pictures, demo, source):
     begin = time.monotonic()
     with Termination(enabled=source.kind == 'camera') as termination:
         frames = (picture for _, picture in iter(lambda: None if termination.signal else next(pictures, None), None))
-        if not out:
-            video.show(frames)
-        else:
-            video.write(out, rate, video.in_real_time(frames, rate) if source.kind == 'camera' else frames)
+        video.write(out, rate, frames) if out else video.show(frames)
     seconds = time.monotonic() - begin
     if demo.doubts:
         print(f'warning: {source.name}: in {demo.doubts} of {demo.count} frames nobody is found, or the network is not '
