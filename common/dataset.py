@@ -37,6 +37,7 @@ class Dataset:
     skeleton: Skeleton
     metrics: tuple                            # the keys of a result that are printed, logged and in tables
     decides: str                              # that of them by which epochs are compared, higher is better
+    saved_as: str = 'JSON'                    # what `save` writes, for --help
     scored: bool = False                      # whether `score` and `save` need the joints' scores
     reference: str = ''                       # what the paper's figures are of
     paper: dict = {}                          # {a table's entry, such as 'table2/i1': the paper's figures by `metrics`}

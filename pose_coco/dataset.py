@@ -138,6 +138,7 @@ class Coco(Dataset):
     name, folder, layout = 'coco', 'data/coco', "folder in COCO's layout"
     skeleton, metrics, decides, scored = SKELETON, COLUMNS, 'AP', True
     reference, paper = 'ResNet-101 at 256 x 256 on test-dev', paper.SCORES
+    saved_as = "a .json, or a folder for a file of the name that COCO's server wants"
 
     def people(self, source, size) -> People:
         return load_people(source.data, source.split, size, **source.options)
@@ -157,8 +158,10 @@ class Coco(Dataset):
         print(f'{len(records)} poses in {path}')
 
     def save_path(self, path, source, name) -> Union[str, Path]:
-        """A .json, or in a folder the name that COCO's server wants."""
-        return path if Path(path).suffix == '.json' else results_file(path, source.split, name)
+        suffix = Path(path).suffix
+        if suffix and suffix != '.json' and not Path(path).is_dir():
+            raise InputError(f'{path}: results are written to a .json file, or into a folder')
+        return path if suffix == '.json' else results_file(path, source.split, name)
 
     def add_source_options(self, parser):
         parser.add_argument('--boxes', metavar='FILE', help="a detector's boxes in COCO's result format")

@@ -54,6 +54,7 @@ class Mpii(Dataset):
 
     name, folder, layout = 'mpii', 'data/mpii', 'folder in the MPII layout'
     decides = 'AUC'
+    saved_as = '.mat or .json'
     reference = 'this row on MPII, ResNet-50 at 256 x 256 unless it says otherwise'
     released = ROOT / 'models/i1_resnet18.params'
 

@@ -44,7 +44,9 @@ def write_split(out, split, records):
 
 
 def parts(split) -> list:
-    """The splits that a + joins."""
+    """The splits that a + joins; InputError where they are no names of files in DATA/annot."""
+    if not is_name(split):
+        raise InputError(f'{split!r}: expected a split, such as valid or train+valid')
     return split.split('+')
 
 

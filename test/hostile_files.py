@@ -31,7 +31,9 @@ def make(folder):
     for name, compressed in (('release.mat', False), ('packed.mat', True)):
         savemat(folder / name, {'RELEASE': release()}, do_compression=compressed)
     (folder / 'lsp').mkdir()
-    savemat(folder / 'lsp' / 'joints.mat', {'joints': np.zeros((14, 3, 10000))}, do_compression=True)
+    joints = np.zeros((14, 3, 10000))
+    joints[:, :, 8000] = np.column_stack([10 * np.arange(14), 20 * np.arange(14), np.ones(14)])
+    savemat(folder / 'lsp' / 'joints.mat', {'joints': joints}, do_compression=True)
     mx.nd.save(str(folder / 'x.params'), {
         'stem.conv1.weight': mx.nd.ones((4, 3, 2, 2)), 'head.bias': mx.nd.zeros((5,), dtype='float16'),
         'json': mx.nd.array(np.arange(40), dtype='uint8')})

@@ -249,7 +249,7 @@ def test_an_image_of_another_size_than_its_record_says_fails_a_training(refused,
     path = data / 'images' / f'{split}_000003.jpg'
     edit(data, split, lambda records: records[3].update(width=96, height=80))
     told = f'{path}: an image of 96 x 96 pixels; its annotation says width 96 and height 80; is it of this file?'
-    assert refused(train.main, '--data', data) == told
+    assert refused(train.main, '--data', data).startswith(told)
 
 
 def test_an_image_that_its_metadata_turn_is_named_as_such(refused, data):
@@ -271,7 +271,7 @@ def test_training_skips_images_that_it_cannot_decode_and_counts_them(program, da
     bad[1].write_bytes(bad[1].read_bytes()[:-500])
     bad[2].write_text('no picture')
     code, output = program(train.main, '--data', data)
-    assert code == 0 and ', 2 images skipped that cannot be decoded\n' in output.out
+    assert code == 0 and ', images skipped that cannot be decoded: 2\n' in output.out
     assert all(output.err.count(f'warning: {path}: ') == 1 for path in bad)              # the first is left out
     [log] = (tmp_path / 'out').rglob('log.jsonl')
     line = json.loads(log.read_text())

@@ -17,7 +17,7 @@ from common.nets import pose_net
 from common.predict import decode, inference
 from common.weights import checkpoint
 from pose_coco import decodings, evaluate, heatmaps, test, train
-from pose_coco.ap import FIGURES
+from pose_coco.ap import COLUMNS, FIGURES
 from pose_coco.dataset import load_people
 from pose_coco.layout import annotation_file, read_images, read_results
 
@@ -81,7 +81,8 @@ def test_the_score_is_the_ap_of_the_configured_decoding_of_the_network_that_is_s
     line = json.loads((folder / 'log.jsonl').read_text())
     result = json.loads((folder / 'test.json').read_text())
     assert line['score'] == line['AP'] == pytest.approx(result['AP'])
-    assert line['decodings'] == {method: list(values.values()) for method, values in result['decodings'].items()}
+    assert line['decodings'] == {method: [values[column] for column in COLUMNS]
+                                 for method, values in result['decodings'].items()}
 
 
 @pytest.mark.usefixtures('narrow')
@@ -240,6 +241,7 @@ def test_of_a_split_without_annotations_there_is_only_the_file(tested, tiny_coco
     (['--split', 'test-dev2017', '--boxes', 'BOXES'], '--split test-dev2017: has no ground truth to score; --save'),
     (['--split', 'test-dev2017', '--boxes', 'BOXES', '--save', 'DIR', '--json', 'scores.json'],
      'has no ground truth to score; --save'),
+    (['--save', 'joints.mat'], 'joints.mat: results are written to a .json file, or into a folder'),
     (['--split', 'test-dev2017', '--save', 'DIR'], 'nobody is annotated in test-dev2017; --boxes FILE says where'),
     (['--split', 'val2014'], 'person_keypoints_val2014.json: no such file'),
     (['--boxes', 'gone.json'], 'gone.json: cannot be read'),

@@ -103,6 +103,8 @@ def test_the_last_override_wins_over_all_files(write):
 
 @pytest.mark.parametrize('override, told', [
     ('train.epochs', 'expected section.key=value'),
+    ('=3', 'expected section.key=value'),
+    (':train.epochs=2', 'or NAME:section.key=value'),
     ('train.epochs=[1', 'not valid YAML'),
     ('train.epochs=six', "train.epochs is 'six'; expected a whole number of at least 1"),
     ('train=3', 'train is a section; expected train.KEY (start_from, batch_size'),

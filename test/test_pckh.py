@@ -204,6 +204,7 @@ def test_evaluate_prints_the_table_and_writes_json(data, name, module):
     ({'--pred': 'two.mat'}, 'two.mat: "preds" has shape (2, 16, 2); the ground truth needs (1, 16, 2)'),
     ({'--pred': 'complex.mat'}, 'complex.mat: "preds" should be (1, 16, 2) numbers'),
     ({'--split': 'train'}, 'train.json: no such file'),
+    ({'--split': '../annot/valid'}, "'../annot/valid': expected a split, such as valid"),
     ({'--data': 'nowhere'}, 'nowhere: no such folder'),
     ({'--json': 'preds.mat/result.json'}, 'cannot create this folder'),
     ({'--json': 'annot'}, 'annot: cannot be written')])

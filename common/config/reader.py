@@ -56,9 +56,9 @@ def resolve(path, overrides=(), content=None) -> Tuple[str, dict]:
     others = {}                               # of other experiments than this one
     for override in overrides:
         key, equals, value = override.partition('=')
-        whose, _, key = key.strip().rpartition(':')
-        if not equals:
-            raise InputError(f'--set {override}: expected section.key=value')
+        whose, colon, key = key.strip().rpartition(':')
+        if not (equals and key) or colon and not whose:
+            raise InputError(f'--set {override}: expected section.key=value, or NAME:section.key=value')
         if key == 'name':
             raise InputError(f'--set {override}: unknown key name; a file may hold it')
         (values if _is_named(name, whose) else others)[key] = (yaml_text.parse(value, f'--set {override}'),

@@ -18,12 +18,12 @@ def schema() -> dict:
     kinds = losses.kinds()
     return {
         'data': {
-            'set': Key(relative_path(), 'the data set: its programs are in the package pose_SET'),
+            'set': Key(relative_path('mpii'), 'the data set: its programs are in the package pose_SET'),
             'skeleton': Key(Rule('a skeleton: the path of its file from this one, such as '
                                  '../../pose_mpii/skeleton.yaml', bool, skeleton.check),
                             'the joints of a person (`common.skeleton`)'),
-            'train': Key(relative_path(), 'the split trained on'),
-            'valid': Key(relative_path(), 'the split that decides when the rate drops and which epoch is best'),
+            'train': Key(relative_path('train'), 'the split trained on'),
+            'valid': Key(relative_path('valid'), 'the split that decides when the rate drops and which epoch is best'),
         },
         'input': {
             'size': Key(list_of(integer(32, 4096), length=2), 'width and height of the input in pixels'),

@@ -54,9 +54,9 @@ def text(may_be_empty=False) -> Rule:
                 lambda value: '' if value is None else value)          # as '--set key=' and 'key:' mean it
 
 
-def relative_path() -> Rule:
-    """What becomes a path below a folder."""
-    return Rule('a name such as mpii/table2/i1', is_name)
+def relative_path(such='mpii/table2/i1') -> Rule:
+    """What becomes a path below a folder, such as an example."""
+    return Rule(f'a name such as {such}', is_name)
 
 
 def list_of(rule, length=None, at_least=0) -> Rule:

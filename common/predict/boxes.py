@@ -30,7 +30,7 @@ def parse(text) -> Tuple[float, float, float, float]:
     except ValueError:
         x = y = w = h = np.nan
     if not (np.isfinite([x, y, w, h]).all() and min(w, h) >= LEAST_SIDE):
-        raise InputError(f'--box {text}: expected x,y,w,h in pixels, such as 310,80,280,460; w and h at least '
+        raise InputError(f'--box {text}: expected x,y,w,h in pixels, such as 275,22,350,575; w and h at least '
                          f'{LEAST_SIDE}')
     return x, y, w, h
 

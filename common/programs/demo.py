@@ -130,8 +130,9 @@ def arguments(released):
     parser.add_argument('--out', metavar='PNG', help='the picture to write, the folder for several, the video (.mp4, '
                         '.avi) for a video or camera (a camera without: a window)')
     where = parser.add_mutually_exclusive_group()
-    where.add_argument('--box', action='append', metavar='x,y,w,h', help='a person with a tenth to spare on each side, '
-                       'in pixels of every image; again for more people; --box=-9,0,.. where it begins outside')
+    where.add_argument('--box', action='append', metavar='x,y,w,h', help='a person with a tenth of the box to spare on '
+                       'each side, in pixels of every image; again for more people; --box=-9,0,.. where it begins '
+                       'outside')
     where.add_argument('--boxes', metavar='FILE', help="a detector's people in COCO's result format (image_id: the "
                        "number that a file's name ends in, or a frame's; or file_name), those of a score of at least "
                        f'{boxes.LEAST_SCORE}')

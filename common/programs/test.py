@@ -90,7 +90,7 @@ def main(dataset, argv=None):
     parser.add_argument('--json', metavar='FILE', help='write the scores')
     parser.add_argument('--picture', metavar='PNG',
                         help=f'draw the predictions for the first {visualise.PEOPLE} people, over the truth in white')
-    parser.add_argument('--save', metavar='FILE', help='write the predictions')
+    parser.add_argument('--save', metavar='FILE', help=f'write the predictions: {dataset.saved_as}')
     args = parser.parse_args(argv)
     cfg = options.configuration(args, dataset, ['test.flip=true'] * args.flip_test)
     source = Source(args.data, args.split or cfg.data.valid, dataset.source_options(args))

@@ -143,7 +143,7 @@ class Run:
             parts.append(f'validation loss {line["validation_loss"]:.4f}')
         parts.append(f'{line.get("decided_by", "score")} {line["score"]:.2f}' + ' (best)' * line['best'])
         if line['skipped']:
-            parts.append(f'{line["skipped"]} images skipped that cannot be decoded')
+            parts.append(f'images skipped that cannot be decoded: {line["skipped"]}')
         if not self.schedule.finished:
             left = (time.monotonic() - self._began) * (self._cfg.train.epochs - self.schedule.epoch) / 60
             parts.append(f'at most {left:.0f} min left')
