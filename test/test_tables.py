@@ -232,13 +232,13 @@ def triples(tree):
         yield from triples(branch)
 
 
-@pytest.mark.parametrize('page', ['results/resnet18', 'results/resnet18_studies', 'results/error_model',
-                                  'common/README'])
+@pytest.mark.parametrize('page', ['resnet18', 'resnet18_tables', 'resnet18_coarse', 'resnet18_maps',
+                                  'resnet18_joint_loss', 'resnet18_training', 'error_model', '../common/README'])
 def test_every_score_of_a_page_was_measured(root, page):
     known = {cell.strip() for line in (root / 'results/tables.md').read_text().splitlines() for cell in line.split('|')}
     for path in (*(root / 'results').rglob('*.json'), *(root / 'models').glob('*.json')):
         known |= {*triples(files.read_json(path))}
-    shown = re.findall(r'(?<![\d.+-])\d+\.\d / \d+\.\d / \d+\.\d', ' '.join((root / f'{page}.md').read_text().split()))
+    shown = re.findall(r'(?<![\d.+-])\d+\.\d / \d+\.\d / \d+\.\d', ' '.join((root / f'results/{page}.md').read_text().split()))
     assert shown and {*shown} <= known
 
 
