@@ -238,7 +238,8 @@ def test_every_score_of_a_page_was_measured(root, page):
     known = {cell.strip() for line in (root / 'results/tables.md').read_text().splitlines() for cell in line.split('|')}
     for path in (*(root / 'results').rglob('*.json'), *(root / 'models').glob('*.json')):
         known |= {*triples(files.read_json(path))}
-    shown = re.findall(r'(?<![\d.+-])\d+\.\d / \d+\.\d / \d+\.\d', ' '.join((root / f'results/{page}.md').read_text().split()))
+    text = ' '.join((root / f'results/{page}.md').read_text().split())
+    shown = re.findall(r'(?<![\d.+-])\d+\.\d / \d+\.\d / \d+\.\d', text)
     assert shown and {*shown} <= known
 
 
