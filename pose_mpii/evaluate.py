@@ -9,6 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
+
 if not __package__:                       # run as a file: make the project's root importable
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
@@ -19,7 +21,7 @@ from common.programs.cli import run
 from pose_mpii import truth
 from pose_mpii.dataset import MPII
 from pose_mpii.layout import parts
-from pose_mpii.pckh import format_table, pck, rules
+from pose_mpii.pckh import counted, format_table, pck, rules
 from pose_mpii.predictions import read_predictions
 from pose_mpii.skeleton import SKELETON
 
@@ -39,9 +41,14 @@ def main(argv=None):
     inputs = [arguments.pred, arguments.skeleton, *MPII.files(Source(arguments.data, arguments.split))]
     check_outputs([arguments.json], inputs)
     people = truth.joined(truth.of_split(arguments.data, part, person) for part in parts(arguments.split))
-    result = pck(read_predictions(arguments.pred, len(people.joints), person), *people, rules(person))
+    predictions, how = read_predictions(arguments.pred, len(people.joints), person), rules(person)
+    result = pck(predictions, *people, how)
+    absent = np.sum(counted(people.visible, how.scored) & ~np.isfinite(predictions).all(axis=2))
+    if absent:
+        print(f'warning: {arguments.pred}: {absent} scored joints have no finite prediction and count as wrong',
+              file=sys.stderr)
     about = truth.unit(arguments.data, arguments.split, person)
-    print(*about.values(), format_table(result, how=rules(person)), sep='\n')
+    print(*about.values(), format_table(result, how=how), sep='\n')
     if arguments.json:
         write_json(arguments.json, {**result, **about})
 

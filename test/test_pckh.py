@@ -230,6 +230,14 @@ def test_evaluate_compares_the_ground_truth_with_the_records(data):
     assert 'gt_valid.mat: person 0 has other joints than record 0' in fails(program.main, arguments)
 
 
+def test_evaluate_counts_the_scored_joints_that_were_not_predicted(data, capsys):
+    predictions = np.full((1, 16, 2), 200.0)
+    predictions[0, [0, PELVIS], 1] = np.nan                            # the pelvis is not scored
+    save_predictions(data / 'preds.json', predictions)
+    program.main(['--pred', str(data / 'preds.json'), '--data', str(data)])
+    assert 'preds.json: 1 scored joints have no finite prediction' in capsys.readouterr().err
+
+
 def test_evaluate_says_where_people_are_measured_by_joints(data, capsys):
     ground_truth_file(data, 'valid').unlink()
     joints = np.full((16, 2), 200.0)
