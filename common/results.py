@@ -154,7 +154,7 @@ class Section:
     def sources(self) -> str:
         """What each result is and where it is from, as Markdown; empty where there is none."""
         lines = [_source(result) for _, results in sorted(self._found.items()) for result in results]
-        return '### Sources\n\n' + '\n'.join(lines) + '\n' if lines else ''
+        return self.title + '\n' + '\n'.join(lines) + '\n' if lines else ''
 
 
 def _on(results, split=None):
@@ -186,7 +186,7 @@ def sections(found, data_set, section=Section) -> list:
 
 
 def others(found, shown) -> str:
-    """The results that are among the sources of no section in the text `shown`, as Markdown; '' for none."""
+    """The results that are in no section's `sources`, all of which are the text `shown`, as Markdown; '' for none."""
     rows = [[f'`{name}`', result['data'], result['split'], str(result['seed']), result['config']['test']['decode'],
              ', '.join(f'{key} {value:.1f}' for key, value in result.items() if type(value) is float)]
             for names in found.values() for name, runs in sorted(names.items()) for result in runs

@@ -14,13 +14,17 @@ def _are_scores(value):
     return is_object(value, COLUMNS, is_number_or_null)
 
 
-def write(found) -> str:
-    """Sections with Table 8, as Markdown, of what `results.collect` found."""
-    sections = results.sections(found, 'coco')
-    for section in sections:
+def sections(found) -> list:
+    """COCO's sections of what `results.collect` found; InputError for a result that the table cannot show."""
+    made = results.sections(found, 'coco')
+    for section in made:
         section.require(ALWAYS, VALIDATED)
-    return '\n'.join('\n'.join(part for part in (section.title, table8(section), section.sources()) if part)
-                     for section in sections)
+    return made
+
+
+def write(parts) -> str:
+    """The sections with their Table 8, as Markdown."""
+    return '\n'.join(f'{section.title}\n{table8(section)}' for section in parts)
 
 
 def table8(section) -> str:

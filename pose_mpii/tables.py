@@ -137,7 +137,7 @@ def by_decoding(section) -> Optional[str]:
     rows = [[f'`{name}`' + _whose(seeds),
              *(_scores([seed['decodings'].get(decoding) for seed in seeds]) for decoding in HEATMAP_DECODINGS)]
             for name, seeds in section.runs().items() if 'regression' not in seeds[0]['decodings']]
-    return '### Decodings\n\n' + markdown(['', *HEATMAP_DECODINGS], rows) if rows else None
+    return '### Every network\n\n' + markdown(['', *HEATMAP_DECODINGS], rows) if rows else None
 
 
 def studied(section, key, title, table, older=False) -> Optional[str]:
@@ -226,15 +226,20 @@ def figure2(section, data, path):
                        *(str(a) for network in networks for a in ('--network', *network))])
 
 
-def write(found, out, data) -> str:
-    """Sections with Tables 2-7, as Markdown, of what `results.collect` found; their figures are written into `out`.
+def sections(found) -> list:
+    """MPII's sections of what `results.collect` found; InputError for a result that the tables cannot show."""
+    made = results.sections(_with_joints_of_mpii(found), 'mpii', Section)
+    for section in made:
+        section.require(ALWAYS, VALIDATED)
+    return made
+
+
+def write(parts, out, data) -> str:
+    """The sections with Tables 2-7, as Markdown; their figures are written into `out`.
 
     data: folder of the data set to draw Figure 2 on, or None. Figures drawn before are kept.
     """
-    sections = results.sections(_with_joints_of_mpii(found), 'mpii', Section)
-    for section in sections:
-        section.require(ALWAYS, VALIDATED)
-    return '\n'.join(_write(section, out, data) for section in sections)
+    return '\n'.join(_write(section, out, data) for section in parts)
 
 
 def _with_joints_of_mpii(found):
@@ -248,11 +253,7 @@ def _with_joints_of_mpii(found):
 
 
 def _write(section, out, data):
-    parts = [section.title, table2(section), *(settings_table(section, table) for table in SETTINGS),
-             by_decoding(section),
-             studied(section, 'local', 'The integral by its window and beta', decodings.local_table),
-             studied(section, 'modes', 'Decodings where nine tenths of a normalised map lie in 5 x 5 cells (one mode) '
-                     'and elsewhere (several)', decodings.modes_table, older=True)]
+    parts = [section.title, table2(section), *(settings_table(section, table) for table in SETTINGS)]
     if section.configuration('table6/i1'):
         parts += [table6(section), table7(section)]
     stem = f'{section.family}_{section.data}'.strip('_').replace('/', '_')
@@ -262,4 +263,13 @@ def _write(section, out, data):
     if data and Path(data).resolve().name == section.data:
         figure2(section, data, pictures['Figure 2: heat maps of H1 and I1'])
     parts += [f'### {title}\n\n![{title}]({path.name})\n' for title, path in pictures.items() if path.exists()]
-    return '\n'.join(part for part in [*parts, section.sources()] if part)
+    return '\n'.join(part for part in parts if part)
+
+
+def by_other_decodings(section) -> Optional[str]:
+    """The section with all of its networks by every decoding, as Markdown; None where it has no heat maps."""
+    parts = [by_decoding(section),
+             studied(section, 'local', 'The integral by its window and beta', decodings.local_table),
+             studied(section, 'modes', 'Decodings where nine tenths of a normalised map lie in 5 x 5 cells (one mode) '
+                     'and elsewhere (several)', decodings.modes_table, older=True)]
+    return '\n'.join([section.title, *filter(None, parts)]) if any(parts) else None

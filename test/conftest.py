@@ -132,7 +132,9 @@ def tiny_coco(tmp_path_factory):
 
 @pytest.fixture
 def written(tmp_path):
-    """A function that writes results and returns the tables made from them."""
+    """A function that writes results and returns the pages of tables made from them, one after the other."""
+    from tabled import pages
+
     from common import files
     from scripts import paper_tables
 
@@ -141,7 +143,7 @@ def written(tmp_path):
             files.make_folder(tmp_path / 'in' / str(number))
             files.write_json(tmp_path / 'in' / str(number) / 'test.json', one)
         paper_tables.main(['--results', str(tmp_path / 'in'), '--out', str(tmp_path / 'out')])
-        return (tmp_path / 'out' / 'tables.md').read_text()
+        return pages(tmp_path / 'out')
     return write
 
 

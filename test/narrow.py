@@ -12,6 +12,7 @@ if __name__ == '__main__':
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from common.nets import backbone, pose_net
+from pose_mpii import tables
 
 
 class NarrowResNet(backbone.ResNetV1b):
@@ -25,6 +26,7 @@ def narrow(patch):
     """Whoever builds a network gets a narrow one, until a pytest.MonkeyPatch is undone."""
     patch.setattr(backbone, 'ResNetV1b', NarrowResNet)
     patch.setattr(pose_net, 'CHANNELS', pose_net.CHANNELS // 8)
+    patch.setattr(tables, '_count', tables._count.__wrapped__)      # without its cache, which would remember them
 
 
 if __name__ == '__main__':

@@ -3,6 +3,7 @@ import numpy as np
 
 from common import config, provenance
 from pose_mpii.pckh import pckh
+from scripts import paper_tables
 
 
 def result(root, cell, error, seed=0, data='photographs', split='valid'):
@@ -21,6 +22,11 @@ def coco_result(root, ap, split='val2017', boxes='annotated boxes', seed=0, meth
     local = {column: value if value is None else value + 1 for column, value in scores.items()}
     return {**scores, 'decodings': {'integral': scores, 'local': local}, 'boxes': boxes,
             **provenance.of_test(cfg, 'data/photographs', split)}
+
+
+def pages(folder):
+    """All that the tables' program writes into a folder, one page after the other."""
+    return '\n'.join((folder / page).read_text() for page in paper_tables.LEGENDS)
 
 
 def row(text, name, section='cpu/mpii'):

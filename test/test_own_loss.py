@@ -39,7 +39,7 @@ def test_it_trains_and_has_its_row(experiment, tiny_data, tmp_path):
     train.main(['--cfg', str(experiment), '--data', str(tiny_data), '--out', str(tmp_path / 'out'), *sets])
     log = [json.loads(line) for line in (tmp_path / 'out/cpu/mpii/table2/robust/log.jsonl').read_text().splitlines()]
     assert log[2]['heatmap_loss'] < log[0]['heatmap_loss']
-    text = tables.write(tables.results.collect([tmp_path / 'out']), tmp_path, None)
+    text = tables.write(tables.sections(tables.results.collect([tmp_path / 'out'])), tmp_path, None)
     row, = (line for line in text.splitlines() if line.startswith('| robust |'))
     assert row.split('|')[2].count('/') == 2 and row.split('|')[-2].strip() == '-'
 

@@ -238,7 +238,7 @@ def test_its_export_has_its_scores(data, trained, tmp_path):
 
 def test_the_papers_tables_leave_it_out(trained, tmp_path):
     found = tables.results.collect([trained])
-    assert found['data']['own/i1'] and 'own' not in tables.write(found, tmp_path, None)
+    assert found['data']['own/i1'] and 'own' not in tables.write(tables.sections(found), tmp_path, None)
 
 
 # --- what is scored ------------------------------------------------------------------------------------------------

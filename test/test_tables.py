@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from tabled import coco_result, result, row
+from tabled import coco_result, pages, result, row
 
 from common import files, results
 from pose_coco import paper as coco_paper
@@ -213,7 +213,7 @@ def test_the_committed_tables_are_those_of_the_committed_results(root, tmp_path)
     for figure in (root / 'results').glob('figure2_*'):            # drawn from networks, which are not committed
         shutil.copy(figure, tmp_path)
     paper_tables.main(['--out', str(tmp_path)])
-    assert (tmp_path / 'tables.md').read_text() == (root / 'results/tables.md').read_text()
+    assert pages(tmp_path) == pages(root / 'results')
 
 
 @pytest.mark.parametrize('page', ['README', 'from_random_weights', 'random_weights_studies', 'drawings',
@@ -221,7 +221,7 @@ def test_the_committed_tables_are_those_of_the_committed_results(root, tmp_path)
 def test_the_scores_of_a_page_are_those_of_the_tables(root, page):
     lines = (root / f'results/{page}.md').read_text().splitlines()
     rows = [line for line in lines if line.startswith('| ') and ' / ' in line]
-    assert rows and set(rows) <= set((root / 'results/tables.md').read_text().splitlines())
+    assert rows and set(rows) <= set(pages(root / 'results').splitlines())
 
 
 def triples(tree):
@@ -235,7 +235,7 @@ def triples(tree):
 @pytest.mark.parametrize('page', ['resnet18', 'resnet18_tables', 'resnet18_coarse', 'resnet18_maps',
                                   'resnet18_joint_loss', 'resnet18_training', 'error_model', '../common/README'])
 def test_every_score_of_a_page_was_measured(root, page):
-    known = {cell.strip() for line in (root / 'results/tables.md').read_text().splitlines() for cell in line.split('|')}
+    known = {cell.strip() for line in pages(root / 'results').splitlines() for cell in line.split('|')}
     for path in (*(root / 'results').rglob('*.json'), *(root / 'models').glob('*.json')):
         known |= {*triples(files.read_json(path))}
     text = ' '.join((root / f'results/{page}.md').read_text().split())
@@ -248,5 +248,5 @@ def test_the_scores_of_the_readme_are_those_of_the_tables(root):
     shown = (root / 'README.md').read_text().partition('\n## Results')[2].partition('\n## ')[0]
     cells = {cell.strip().strip('*') for line in shown.splitlines() if line.startswith('| ') and ' / ' in line
              for cell in line.split('|') if cell.count(' / ') == 2}
-    tables = (root / 'results/tables.md').read_text().splitlines()
+    tables = pages(root / 'results').splitlines()
     assert cells and cells <= {cell.strip() for line in tables for cell in line.split('|')}
