@@ -58,7 +58,7 @@ def test_it_loads_and_what_it_starts_from_is_there(path):
 @pytest.mark.parametrize('path', [path for path in WHOLE if path.relative_to(EXPERIMENTS).parts[0] in ('mpii', 'coco')],
                          ids=name_of)
 def test_beta_is_that_of_the_rule(path):
-    """common/README.md: by the cells, and 1 for maps that are no Gaussians of height 1."""
+    """common/temperature.md: by the cells, and 1 for maps that are no Gaussians of height 1."""
     cfg = config.load(path)
     rule = 7.5 * np.log2(np.sqrt(np.prod(cfg.input.size)) * 2 ** cfg.network.deconvolutions / 32)
     assert abs(cfg.network.beta - rule) < 0.1 or cfg.network.beta == 1 and cfg.loss.heatmap != 'mse'
