@@ -10,8 +10,8 @@ keep the next ones from running. A second call goes on where the first one stopp
     sh scripts/run_experiments.sh --data DIR --results MINE --seeds 0,1,2 experiments/cpu/mpii/table2/[hri]1.yaml
     sh scripts/paper_tables.sh --results MINE --out MINE
 
-On a CPU several calls, each on a core of its own (OMP_NUM_THREADS=1 taskset -c 0 sh ...) and with other networks to
-start from, get more done than one on all cores.
+On a CPU several calls, each on a core of its own (OMP_NUM_THREADS=1 taskset -c 0 sh ...), get more done than one on all
+cores, where their experiments do not start from the same network.
 """
 import importlib
 import sys

@@ -239,7 +239,8 @@ def test_every_score_of_a_page_was_measured(root, page):
     for path in (*(root / 'results').rglob('*.json'), *(root / 'models').glob('*.json')):
         known |= {*triples(files.read_json(path))}
     text = ' '.join((root / f'results/{page}.md').read_text().split())
-    shown = re.findall(r'(?<![\d.+-])\d+\.\d / \d+\.\d / \d+\.\d', text)
+    number = r'\d+\.\d(?: ± \d+\.\d)?'
+    shown = re.findall(rf'(?<![\d.+-]){number} / {number} / {number}', text)
     assert shown and {*shown} <= known
 
 
