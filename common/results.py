@@ -82,14 +82,14 @@ def departures(result, cfg) -> dict:
     """What a result was not configured as `cfg` is: {key: (value, value of cfg)}, save for the seed.
 
     Keys that are younger than the result have the value that was theirs before (`config.BEFORE`), or are left out, as
-    are what changes no score, and the experiment that it starts from, a path.
+    are what changes no score (`config.idle_keys`), and the experiment that it starts from, a path.
     """
     then = {**config.BEFORE, **{f'{section}.{key}': value for section, values in result['config'].items()
                                 for key, value in values.items()}}
+    ignored = {'train.seed', 'train.start_from', 'test.batch_size', *config.idle_keys(cfg, scored=True)}
     now = {f'{section}.{key}': value for section in result['config'] for key, value in cfg.get(section, {}).items()}
     return {key: (then[key], now[key]) for key in now
-            if key in then and then[key] != now[key]
-            and key not in ('train.seed', 'train.start_from', 'test.batch_size')
+            if key in then and then[key] != now[key] and key not in ignored
             and not (key == 'data.skeleton' and skeleton.used(then[key]) == skeleton.used(now[key]))}
 
 

@@ -134,10 +134,24 @@ def by_decoding(section) -> Optional[str]:
 
     Those that were trained on the people whom they are scored on say so.
     """
-    rows = [[f'`{name}`' + _whose(seeds),
-             *(_scores([seed['decodings'].get(decoding) for seed in seeds]) for decoding in HEATMAP_DECODINGS)]
-            for name, seeds in section.runs().items() if 'regression' not in seeds[0]['decodings']]
+    rows = [row for name, seeds in section.runs().items() if 'regression' not in seeds[0]['decodings']
+            for row in _decoded(name, seeds)]
     return '### Every network\n\n' + markdown(['', *HEATMAP_DECODINGS], rows) if rows else None
+
+
+def _decoded(name, seeds):
+    """A network's row; where its seeds have several betas, one for each, and the first for decodings without beta."""
+    betas = {}
+    for seed in seeds:
+        betas.setdefault(seed['config']['network']['beta'], []).append(seed)
+
+    def row(more, seeds, decodings):
+        return [f'`{name}`{more}{_whose(seeds)}', *(_scores([seed['decodings'].get(one) for seed in seeds])
+                                                    if one in decodings else '-' for one in HEATMAP_DECODINGS)]
+    if len(betas) == 1:
+        return [row('', seeds, HEATMAP_DECODINGS)]
+    return [row('', seeds, ('argmax', 'quarter')),
+            *(row(f', beta {beta:g}', members, ('integral', 'local')) for beta, members in betas.items())]
 
 
 def studied(section, key, title, table, older=False) -> Optional[str]:

@@ -8,7 +8,6 @@ from common import config
 from common.errors import InputError
 from common.guard import rules
 from common.nets.losses import GaussianLoss, kinds
-from common.train import resume
 from pose_mpii import tables, train
 
 
@@ -57,8 +56,8 @@ def test_its_key_is_checked_and_nobody_elses(experiment, root):
 def test_a_key_that_another_loss_has_too_is_not_idle(experiment, root):
     own, h1 = config.load(experiment), config.load(root / 'experiments/cpu/mpii/table2/h1.yaml')
     for cfg, idle in ((own, {'loss.radius', 'loss.negatives'}), (h1, {'loss.radius', 'loss.negatives', 'loss.margin'})):
-        assert {key for key in resume.idle_keys(cfg, scored=True) if key.startswith('loss.')} >= idle
-        assert 'loss.sigma' not in resume.idle_keys(cfg, scored=True)
+        assert {key for key in config.idle_keys(cfg, scored=True) if key.startswith('loss.')} >= idle
+        assert 'loss.sigma' not in config.idle_keys(cfg, scored=True)
 
 
 def test_a_loss_without_a_name_of_its_own_takes_nobodys_place():

@@ -152,7 +152,7 @@ def test_the_servers_answer_stands_beside_the_result_of_the_training(root, writt
 
 def test_the_sources_say_where_a_result_is_not_as_its_file(root, written, tmp_path):
     one = result(root, 'table2/h1', 0.2)
-    one['config']['train'].update(dtype='bfloat16', seed=3)
+    one['config']['train'].update(dtype='bfloat16', seed=3, patience=5)      # no patience where rates have drops
     files.make_folder(tmp_path / 'in/0')
     files.write_json(tmp_path / 'in/0/result.json', {'commit': '1234567890-dirty', 'last': one})
     line, = [line for line in written(one).splitlines() if line.startswith('- `cpu/mpii/table2/h1`')]
@@ -188,6 +188,17 @@ def test_every_decoding_of_every_network_is_shown(root, written):
     assert row(text, '`table2/h1`') == ['-', '-', '100.0 / 100.0 / 90.2', '100.0 / 0.0 / 60.8']
     assert row(text, '`study/longer`') == row(text, '`table2/h1`')
     assert '| `table2/r1` |' not in text
+
+
+def test_seeds_with_several_betas_are_not_averaged_where_beta_counts(root, written):
+    one, other = (result(root, 'table2/h1', error, seed) for seed, error in enumerate((0.2, 0.05)))
+    for seed, beta in (one, 15), (other, 40):
+        seed['config']['network']['beta'] = beta
+        seed['decodings'] = dict.fromkeys(('argmax', 'local'), seed['decodings']['local'])
+    text = written(one, other)
+    assert row(text, '`table2/h1`')[0].count('±') == 3 and row(text, '`table2/h1`')[1:] == ['-', '-', '-']
+    assert row(text, '`table2/h1`, beta 15') == ['-', '-', '-', '100.0 / 0.0 / 60.8']
+    assert row(text, '`table2/h1`, beta 40') == ['-', '-', '-', '100.0 / 100.0 / 90.2']
 
 
 def test_a_study_of_the_local_integral_stands_beside_its_network(root, written, tmp_path):

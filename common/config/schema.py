@@ -89,6 +89,19 @@ def optional(cfg_loss) -> set:
     return {key for kind in kinds.values() for key in kind.keys if key not in own}
 
 
+def idle_keys(cfg, scored) -> set:
+    """The keys that change nothing in a network, because what they are of is not used.
+
+    scored: nor in its scores, which are those of every decoding.
+    """
+    joint, maps, waits = cfg.loss.joint != 'none', cfg.network.head != 'regression', not cfg.train.drops
+    used = {'train.patience': waits, 'train.saturates': waits,
+            'network.beta': maps and (joint or scored), 'network.debiased': maps and (joint or scored),
+            'test.window': maps and scored, 'loss.joint_weight': joint, 'loss.window': maps and joint,
+            'loss.heatmap_weight': cfg.loss.heatmap != 'none'}
+    return {key for key, is_used in used.items() if not is_used} | {f'loss.{key}' for key in optional(cfg.loss.heatmap)}
+
+
 # Keys younger than configurations that were saved, and what these meant.
 BEFORE = {'train.dtype': 'float32', 'test.stage': 0, 'loss.window': 0, 'network.debiased': False,
           'train.saturates': 'score', 'network.grid': 'centre', 'input.mean': [0.485, 0.456, 0.406],

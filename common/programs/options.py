@@ -93,7 +93,7 @@ def _warn_of_other_values(cfg, trained, meant):
         return
     for key, (was, now) in differences.items():
         if key.partition('.')[0] in ('input', 'network') and \
-                key not in {'network.pretrained', *meant, *resume.idle_keys(cfg, scored=True)}:
+                key not in {'network.pretrained', *meant, *config.idle_keys(cfg, scored=True)}:
             print(f'warning: {trained.parent}: was trained with {key} {was}, and is used with {now}; --cfg {trained} '
                   'has all that it was trained with', file=sys.stderr)
 

@@ -2,7 +2,6 @@
 import sys
 
 from common import config, files, provenance, results, skeleton
-from common.config.schema import optional
 from common.errors import InputError
 from common.guard.yaml_text import shown
 
@@ -27,7 +26,7 @@ def check_same_run(folder, cfg, data, goes_on):
     if before != asked:
         raise InputError(f'{folder}: holds a run on {before}, not on {asked}; use another --out')
     goes_on = goes_on or not is_finished
-    for key in sorted(changed.keys() - idle_keys(cfg, goes_on)):
+    for key in sorted(changed.keys() - config.idle_keys(cfg, goes_on)):
         before, now = changed[key]
         if key == 'data.skeleton' and skeleton.used(before, goes_on) == skeleton.used(now, goes_on):
             continue                          # what is drawn may be another
@@ -36,18 +35,6 @@ def check_same_run(folder, cfg, data, goes_on):
                              'another --out')
         if not goes_on and key != 'test.batch_size':
             print(f'{folder}: is finished and stays as it is, with {key} {shown(before)}, not {shown(now)}', flush=True)
-
-
-def idle_keys(cfg, scored) -> set:
-    """The keys that change nothing in a network, because what they are of is not used.
-
-    scored: nor in its scores, which are those of every decoding.
-    """
-    joint, maps = cfg.loss.joint != 'none', cfg.network.head != 'regression'
-    used = {'network.beta': maps and (joint or scored), 'network.debiased': maps and (joint or scored),
-            'test.window': maps and scored, 'loss.joint_weight': joint, 'loss.window': maps and joint,
-            'loss.heatmap_weight': cfg.loss.heatmap != 'none'}
-    return {key for key, is_used in used.items() if not is_used} | {f'loss.{key}' for key in optional(cfg.loss.heatmap)}
 
 
 def check_same_people(folder, cfg, about):
