@@ -238,8 +238,9 @@ def readings_table(lines) -> str:
 
 
 def agreement(lines, points) -> int:
-    """In how many lines the model is within so many points of H's PCKh@0.1, by the figures as they are shown."""
-    return sum(abs(float(_compared(line, 'argmax', 'PCKh@0.1')[2])) <= points for line in lines)
+    """In how many lines the model is within so many points of H's PCKh@0.1."""
+    return sum(abs(line['model']['argmax']['PCKh@0.1'] - line['given']['argmax']['PCKh@0.1']) <= points
+               for line in lines)
 
 
 def draw_gain(path, curves, lines=()):
