@@ -19,7 +19,7 @@ setup(
     version='0.1.0',
     description='Integral Human Pose Regression (arXiv 1711.08229) in MXNet Gluon',
     python_requires='>=3.8,<3.12',            # what MXNet 1.9.1 and NumPy 1.23 run on
-    packages=find_packages(include=['common*', 'pose_mpii*', 'pose_coco*']),
+    packages=find_packages(include=['common*', 'pose_*']),
     package_data={'pose_mpii': ['valid_list.csv', 'skeleton.yaml'], 'pose_coco': ['skeleton.yaml']},
     install_requires=[
         os.environ.get('MXNET_PACKAGE', 'mxnet==1.9.1'),

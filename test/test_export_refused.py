@@ -1,7 +1,9 @@
 """Files that are no exports, or others than they are taken for, and exports that cannot be written."""
+import copy
 import random
 import re
 
+import mxnet as mx
 import numpy as np
 import onnx
 import pytest
@@ -9,10 +11,11 @@ import yaml
 from exports import CPU, TINY, experiment, network
 
 from common import export as program
-from common.deploy import onnx_graph
+from common.deploy import answer, onnx_graph
 from common.deploy.quantize import shown, shown_whole
 from common.errors import InputError
 from common.guard import graph
+from common.nets import pose_net
 from common.predict import inference, onnx_net
 from common.programs.cli import run
 from common.weights import checkpoint
@@ -46,6 +49,34 @@ def test_an_export_of_another_network(root, exported, override, message):
     cfg = experiment(root, 'mpii/table2/i1', override)
     with pytest.raises(InputError, match=message):
         inference.load_network(cfg, exported / 'i1.onnx', CPU)
+
+
+@pytest.mark.parametrize('layer, told', [
+    (lambda: mx.gluon.nn.Activation('tanh'), 'Activation with act_type tanh cannot be written as ONNX'),
+    (lambda: mx.gluon.nn.Conv2D(64, 1, groups=2, in_channels=64), 'Convolution with num_group 2 cannot be written as ONNX'),
+    (lambda: mx.gluon.nn.LeakyReLU(0.1), 'LeakyReLU cannot be written as ONNX')],
+    ids=['tanh', 'groups', 'leaky'])
+def test_a_layer_that_onnx_would_have_otherwise_is_refused(i1, tmp_path, monkeypatch, layer, told):
+    create = pose_net.create
+
+    def with_layer(*args):
+        net = create(*args)
+        added = layer()
+        added.initialize()
+        net.stem.layer1.add(added)
+        return net
+    monkeypatch.setattr(pose_net, 'create', with_layer)
+    checkpoint.save_parameters(network(i1), tmp_path / 'i1.params')
+    with pytest.raises(InputError, match=told):
+        export_with(tmp_path, i1, '--out', tmp_path, '--onnx')
+    assert not (tmp_path / 'i1.onnx').exists()
+
+
+def test_a_decoding_that_is_not_written_as_a_graph_is_refused(i1, tmp_path):
+    cfg = copy.deepcopy(i1)
+    cfg.test.decode = 'dark'
+    with pytest.raises(InputError, match='test.decode is dark, which cannot be exported'):
+        answer.Answer(cfg, network(i1))
 
 
 def test_an_export_of_other_joints_or_another_size(root, exported, tmp_path):

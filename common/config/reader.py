@@ -65,6 +65,8 @@ def resolve(path, overrides=(), content=None) -> Tuple[str, dict]:
                                                               f'--set {override}')
     rules = {f'{section}.{key}': rule for section, keys in schema().items() for key, (rule, _) in keys.items()}
     values = {**{key: (value, path) for key, value in BEFORE.items()}, **values}
+    if HEATMAP in values:                     # first, as its loss may be the one whose keys are not known
+        _check(HEATMAP, *values[HEATMAP], rules[HEATMAP])
     for key, (_, source) in [*values.items(), *others.items()]:
         if key not in rules:
             section = schema().get(key)

@@ -4,7 +4,11 @@ from mxnet import gluon
 
 from common import grid, skeleton
 from common.data.crop import mirrored_order
+from common.errors import InputError
 from common.nets.integral import Integral, near
+
+
+STEPS = {'argmax': 0, 'quarter': 0.25}        # cells from the maximum towards its larger neighbours
 
 
 class Answer(gluon.HybridBlock):
@@ -17,6 +21,8 @@ class Answer(gluon.HybridBlock):
 
     def __init__(self, cfg, net, **kwargs):
         super().__init__(**kwargs)
+        if cfg.test.decode not in (*STEPS, 'integral', 'local', 'regression'):
+            raise InputError(f'test.decode is {cfg.test.decode}, which cannot be exported')
         self.net, self._cfg, self._grid = net, cfg, cfg.network.grid
         self._shift = grid.mirror_shift(1, net.stride, self._grid) if net.stride else 0      # the same for any width
         self.local = None
@@ -41,8 +47,7 @@ class Answer(gluon.HybridBlock):
         elif test.decode == 'local':
             found = self.local(averaged)
         else:
-            found = grid.to_pixels(maximum(F, averaged, 0.25 if test.decode == 'quarter' else 0), self.net.stride,
-                                   self._grid)
+            found = grid.to_pixels(maximum(F, averaged, STEPS[test.decode]), self.net.stride, self._grid)
         return [found, self._confidence(F, averaged), averaged]
 
     def _views(self, F, outputs, order, mirrored):
@@ -84,7 +89,7 @@ class Answer(gluon.HybridBlock):
 
 
 def maximum(F, maps, step):
-    """The cells (B, K, 2) of the maxima, moved by `step` cells to the larger neighbours: `decode.quarter` has 0.25."""
+    """The cells (B, K, 2) of the maxima, moved by `step` cells to the larger neighbours, see `STEPS`."""
     along_x, along_y = F.max(maps, axis=2), F.max(maps, axis=3)                # (B, K, W), (B, K, H)
     x, y = (F.argmax(profile, axis=2, keepdims=True) for profile in (along_x, along_y))
     if step:

@@ -11,7 +11,7 @@ from collections import Counter
 
 import numpy as np
 
-from common.deploy.onnx_operators import CONVERTERS
+from common.deploy.onnx_operators import CONVERTERS, FIXED
 from common.errors import InputError
 
 try:
@@ -35,7 +35,8 @@ def build(symbol, arrays, outputs, size, metadata) -> 'onnx.ModelProto':
 
     arrays: {name: array} of its parameters, constants and running statistics; outputs: their names, in the symbol's
     order, and their shapes, {name: [number or name of each dimension]}; size: H and W, numbers or their names where
-    they are left open, as B is; metadata: {key: text} to go with it. The input is called 'images'.
+    they are left open, as B is; metadata: {key: text} to go with it. The input is called 'images'. InputError for an
+    operator of the network that cannot be written.
     """
     tree = json.loads(symbol.tojson())
     nodes = tree['nodes']
@@ -49,6 +50,7 @@ def build(symbol, arrays, outputs, size, metadata) -> 'onnx.ModelProto':
             continue
         inputs = [tensors[source][output] for source, output, _ in node['inputs']]
         attributes = {key: _value(text) for key, text in node.get('attrs', {}).items()}
+        _require_convertible(node, attributes)
         found = CONVERTERS[node['op']](graph, node['name'], inputs, attributes)
         tensors.append(found if isinstance(found, list) else [found])
     infos = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in outputs.items()]
@@ -59,6 +61,15 @@ def build(symbol, arrays, outputs, size, metadata) -> 'onnx.ModelProto':
     helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
     return model
+
+
+def _require_convertible(node, attributes):
+    wrong = {key: attributes[key] for key, value in FIXED.get(node['op'], {}).items()
+             if attributes.get(key, value) not in (value, ())}
+    if node['op'] not in CONVERTERS or wrong:
+        having = ' with ' + ', '.join(f'{key} {value}' for key, value in wrong.items()) if wrong else ''
+        raise InputError(f'{node["name"]}: {node["op"]}{having} cannot be written as ONNX (common/deploy/'
+                         'onnx_operators.py)')
 
 
 def _value(text):

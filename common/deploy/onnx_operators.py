@@ -163,6 +163,10 @@ def _same(_graph, _name, inputs, _):
     return inputs[0]
 
 
+# What the converters take for granted of attributes that they do not read.
+FIXED = {'Activation': {'act_type': 'relu'}, 'Convolution': {'num_group': 1, 'dilate': (1, 1)},
+         'Deconvolution': {'kernel': (4, 4), 'stride': (2, 2), 'pad': (1, 1), 'adj': (0, 0), 'num_group': 1}}
+
 CONVERTERS = {
     '_image_to_tensor': _to_tensor, '_image_normalize': _normalize,
     'Convolution': _convolution, 'Deconvolution': _deconvolution, 'BatchNorm': _same, 'Activation': _activation,

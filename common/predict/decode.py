@@ -7,9 +7,6 @@ from common import grid
 from common.data.crop import mirrored_order
 from common.heatmaps import argmax
 
-HEATMAP_DECODINGS = ('argmax', 'quarter', 'integral', 'local')
-
-
 class Found(NamedTuple):
     """What is found in B crops by the configured decoding."""
 
@@ -40,6 +37,15 @@ def local_integral(heatmaps, beta, window) -> np.ndarray:
     return cells + np.stack([mass.sum(axis=2) @ offsets / total, mass.sum(axis=3) @ offsets / total], axis=2)
 
 
+# What `test.decode` names: functions of heat maps (B, K, H, W), beta and window to cells (B, K, 2); the integral over
+# all cells is the network's own.
+DECODINGS = {'argmax': lambda heatmaps, beta, window: argmax(heatmaps)[0],
+             'quarter': lambda heatmaps, beta, window: quarter(heatmaps),
+             'integral': None,
+             'local': local_integral}
+HEATMAP_DECODINGS = tuple(DECODINGS)
+
+
 def decode(heatmaps, joints, method, stride, beta=1.0, window=2, kind='centre') -> np.ndarray:
     """Joints (B, K, 2) in input pixels by one of the methods of `test.decode`.
 
@@ -48,13 +54,7 @@ def decode(heatmaps, joints, method, stride, beta=1.0, window=2, kind='centre') 
     """
     if method in ('integral', 'regression'):
         return joints
-    if method == 'argmax':
-        cells = argmax(heatmaps)[0]
-    elif method == 'quarter':
-        cells = quarter(heatmaps)
-    else:
-        cells = local_integral(heatmaps, beta, window)
-    return grid.to_pixels(cells, stride, kind)
+    return grid.to_pixels(DECODINGS[method](heatmaps, beta, window), stride, kind)
 
 
 def unflip(heatmaps, joints, width, flip_pairs, kind='centre') -> Tuple[Optional[np.ndarray], np.ndarray]:

@@ -18,6 +18,7 @@ from common.predict import inference, visualise
 from common.programs import options
 
 HEIGHT = 256                                  # of the photographs in the figure
+SHOWN = ('right ankle', 'left ankle', 'right wrist')  # joints, where the skeleton has them
 
 
 def heatmaps(cfg, params, samples, joints, contexts) -> np.ndarray:
@@ -61,8 +62,8 @@ def main(dataset, argv=None):
     parser.add_argument('--network', nargs=2, action='append', required=True, metavar=('YAML', 'PARAMS'),
                         help='an experiment and its .params; one --network for each column')
     parser.add_argument('--people', default='0', metavar='0,1,..', help='records of the split to show (default: 0)')
-    parser.add_argument('--joints', default='right ankle,left ankle,right wrist', metavar='NAME,..',
-                        help='default: right ankle,left ankle,right wrist')
+    parser.add_argument('--joints', metavar='NAME,..',
+                        help=f'default: {", ".join(SHOWN)}, or the first three where those are not all there')
     parser.add_argument('--out', required=True, metavar='PNG', help='the picture to write')
     args = parser.parse_args(argv)
     visualise.check_suffix(args.out)
@@ -72,7 +73,8 @@ def main(dataset, argv=None):
     dataset = dataset.with_skeleton(person)
     if any(skeleton.of(cfg).joints != person.joints for cfg in configurations):
         raise InputError('--network: their data.skeleton have different joints; draw a figure for each')
-    unknown = [name for name in args.joints.split(',') if name not in person.joints]
+    shown = args.joints.split(',') if args.joints else SHOWN if set(SHOWN) <= set(person.joints) else person.joints[:3]
+    unknown = [name for name in shown if name not in person.joints]
     if unknown:
         raise InputError(f'--joints: unknown joint {unknown[0]!r}; there are {", ".join(person.joints)}')
     size = common_size(configurations)
@@ -82,7 +84,7 @@ def main(dataset, argv=None):
         chosen = [samples[range(len(samples)).index(int(index))] for index in args.people.split(',')]
     except ValueError:
         raise InputError(f'--people {args.people}: expected numbers below {len(samples)}, such as 3,17') from None
-    joints = [person.joints.index(name) for name in args.joints.split(',')]
+    joints = [person.joints.index(name) for name in shown]
     maps = [heatmaps(cfg, params, chosen, joints, runtime.contexts()[:1])
             for cfg, (_, params) in zip(configurations, args.network)]
     names = [cfg.name.split('/')[-1].upper() for cfg in configurations]

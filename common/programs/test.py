@@ -33,7 +33,12 @@ def predict_and_score(dataset, cfg, net, people, contexts, title,
     joints, scores = inference.predict(cfg, net, loader, contexts, title, scored=dataset.scored, loss=loss)
     if people.truth is None:
         return joints, scores, None
-    return joints, scores, {method: dataset.score(people, points, scores) for method, points in joints.items()}
+    return joints, scores, {method: _plain(dataset.score(people, points, scores)) for method, points in joints.items()}
+
+
+def _plain(result):
+    """A result whose numbers are Python's and not NumPy's, as JSON needs them."""
+    return {key: value.item() if isinstance(value, np.generic) else value for key, value in result.items()}
 
 
 def test(dataset, cfg, params, source, contexts, outputs=Outputs()):
