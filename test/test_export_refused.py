@@ -53,7 +53,8 @@ def test_an_export_of_another_network(root, exported, override, message):
 
 @pytest.mark.parametrize('layer, told', [
     (lambda: mx.gluon.nn.Activation('tanh'), 'Activation with act_type tanh cannot be written as ONNX'),
-    (lambda: mx.gluon.nn.Conv2D(64, 1, groups=2, in_channels=64), 'Convolution with num_group 2 cannot be written as ONNX'),
+    (lambda: mx.gluon.nn.Conv2D(64, 1, groups=2, in_channels=64),
+     'Convolution with num_group 2 cannot be written as ONNX'),
     (lambda: mx.gluon.nn.LeakyReLU(0.1), 'LeakyReLU cannot be written as ONNX')],
     ids=['tanh', 'groups', 'leaky'])
 def test_a_layer_that_onnx_would_have_otherwise_is_refused(i1, tmp_path, monkeypatch, layer, told):

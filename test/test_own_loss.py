@@ -64,3 +64,10 @@ def test_a_loss_without_a_name_of_its_own_takes_nobodys_place():
     with pytest.raises(TypeError, match='Nameless has no `kind`'):
         class Nameless(GaussianLoss):
             pass
+
+
+def test_a_loss_that_was_not_imported_is_named_before_its_keys(root, tmp_path):
+    path = tmp_path / 'x.yaml'
+    path.write_text(f'base: {root}/experiments/mpii/table2/h1.yaml\nloss: {{heatmap: wing, omega: 14}}\n')
+    with pytest.raises(InputError, match="loss.heatmap is 'wing'; expected one of"):
+        config.load(path)

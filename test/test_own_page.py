@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from common import config
-from common.dataset import Source
+from common.dataset import Dataset, People, Source
 from common.nets.losses import PoseLoss
+from common.programs import test as program
 
 
 @pytest.fixture
@@ -55,3 +56,14 @@ def test_its_data_set_reads_and_scores_people(root, written, tmp_path):
         people = mine.people(Source(tmp_path, 'train'), size)
         assert mine.score(people, joints + 11, None) == {'PCK@0.2': 100}
         assert mine.score(people, joints + 12, None) == {'PCK@0.2': 0}
+
+
+def test_a_score_may_be_numpys(root, monkeypatch):
+    class Half(Dataset):
+        def score(self, people, joints, scores):
+            return {'PCK': np.float32(0.5), 'joints': {'knee': None}}
+
+    monkeypatch.setattr(program.inference, 'predict', lambda *_, **__: ({'argmax': np.zeros((1, 16, 2))}, None))
+    monkeypatch.setattr(program, 'ordered_loader', lambda *_: None)
+    _, _, found = program.predict_and_score(Half(), None, None, People([], truth=[]), None, 'test')
+    assert json.loads(json.dumps(found)) == {'argmax': {'PCK': 0.5, 'joints': {'knee': None}}}
