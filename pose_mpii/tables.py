@@ -37,7 +37,7 @@ def _are_groups(value):
 
 def _are_modes(value):
     return is_list(value, lambda line: is_object(line, ('share',)) and is_object(line, ('modes',), is_text)
-                   and is_object(line, HEATMAP_DECODINGS, _are_metrics))
+                   and is_object(line, [key for key in HEATMAP_DECODINGS if key in line], _are_metrics))
 
 
 # What the tables show of a result, as `rules.check_record` takes it: of all, of those on a validation split, and of

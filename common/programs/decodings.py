@@ -129,8 +129,9 @@ def local_table(lines) -> str:
 
 def modes_table(lines) -> str:
     """`study`'s 'modes' as Markdown: a row for one mode, and one for several."""
-    return markdown(['modes', 'joints', *HEATMAP_DECODINGS],
-                    [[line['modes'], f'{line["share"]:.1f}%', *(_shown(line[method]) for method in HEATMAP_DECODINGS)]
+    methods = [method for method in HEATMAP_DECODINGS if all(method in line for line in lines)]
+    return markdown(['modes', 'joints', *methods],
+                    [[line['modes'], f'{line["share"]:.1f}%', *(_shown(line[method]) for method in methods)]
                      for line in lines])
 
 
