@@ -64,8 +64,7 @@ def check_same(path, cfg, data):
     if result['data'] != provenance.data_name(data):
         raise InputError(f'{path}: is on {result["data"]}, not on {provenance.data_name(data)}; use another --results')
     for key, (was, now) in results.departures(result, cfg).items():
-        if key not in resume.idle_keys(cfg, scored=True):
-            raise InputError(f'{path}: has {key} {was!r}, not {now!r}; move it away, or use another --results')
+        raise InputError(f'{path}: has {key} {was!r}, not {now!r}; move it away, or use another --results')
 
 
 def seeds(text):
