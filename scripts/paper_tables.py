@@ -28,12 +28,12 @@ LEGENDS = {TABLES: '''# The paper's tables
 Written by `sh scripts/paper_tables.sh`, as are [the scores of every decoding](decodings.md) and [where each result is
 from](sources.md). Cells of Tables 2 to 5 are PCKh@0.5 / PCKh@0.1 / AUC in percent on the validation split, of the epoch
 with the best AUC there; Table 8 has COCO's AP, of the epoch with the best AP. "local integral" is our decoding, the
-others the paper's. The paper's own figures are those of MPII and COCO at the settings of
-experiments/mpii and experiments/coco: other families of experiments and other data sets have them beside theirs to
-compare the order and the differences, not the values. The paper's "params" fit the ResNets with their classifiers (not
-the 101M of Table 7); the networks with their deconvolutions have those counted here. The paper remarks that R1 has more
-parameters than I*; here it has fewer, because I*'s deconvolutions have more than R1's fully connected layer. AUC is the
-mean over 51 bounds from 0 to 0.5; where the bound 0 is left out, as some do, it is a fiftieth higher.
+others the paper's. The paper's own figures are those of MPII and COCO at the settings of experiments/mpii and
+experiments/coco: other families of experiments and other data sets have them beside theirs to compare the order and the
+differences, not the values. The paper's "params" fit the ResNets with their classifiers (not the 101M of Table 7); the
+networks with their deconvolutions have those counted here. The paper remarks that R1 has more parameters than I*; here
+it has fewer, because I*'s deconvolutions have more than R1's fully connected layer. AUC is the mean over 51 bounds from
+0 to 0.5; where the bound 0 is left out, as some do, it is a fiftieth higher.
 ''', DECODINGS: '''# Decodings
 
 Written by `sh scripts/paper_tables.sh`: each network of [the tables](tables.md) and of the studies, its maps read in
@@ -61,7 +61,7 @@ def main(argv=None):
     sources = [section.sources() for section in mpii + coco]
     pages = {TABLES: [pose_mpii.tables.write(mpii, args.out, args.data), pose_coco.tables.write(coco),
                       results.others(found, '\n'.join(sources))],
-             DECODINGS: map(pose_mpii.tables.by_other_decodings, mpii),
+             DECODINGS: [pose_mpii.tables.by_other_decodings(section) for section in mpii],
              SOURCES: sources}
     for name, parts in pages.items():
         files.write_text(args.out / name, '\n'.join([LEGENDS[name], *filter(None, parts)]))

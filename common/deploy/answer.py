@@ -7,7 +7,6 @@ from common.data.crop import mirrored_order
 from common.errors import InputError
 from common.nets.integral import Integral, near
 
-
 STEPS = {'argmax': 0, 'quarter': 0.25}        # cells from the maximum towards its larger neighbours
 
 

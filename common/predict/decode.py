@@ -7,6 +7,7 @@ from common import grid
 from common.data.crop import mirrored_order
 from common.heatmaps import argmax
 
+
 class Found(NamedTuple):
     """What is found in B crops by the configured decoding."""
 
