@@ -174,15 +174,19 @@ def _source(result):
             + ','.join(f' `{key}` {now!r} instead of {was!r}' for key, (was, now) in different.items()))
 
 
-def sections(found, data_set, section=Section) -> list:
+def sections(found, data_set, always, validated, section=Section) -> list:
     """The sections of what `collect` returned that belong to a data set, such as 'mpii'; the paper's family first.
 
     section: the class to make. The paper's family, which bears the data set's name, is there even without results.
+    InputError for a result that lacks what a table shows (`Section.require`).
     """
     families = sorted({(_family(name), data) for data, names in found.items() for name, results in names.items()
                        if entry(name) and any(one['config']['data']['set'] == data_set for one in results)})
     papers = [pair for pair in families if pair[0] == data_set] or [(data_set, '')]
-    return [section(family, data, found.get(data, {})) for family, data in dict.fromkeys(papers + families)]
+    made = [section(family, data, found.get(data, {})) for family, data in dict.fromkeys(papers + families)]
+    for one in made:
+        one.require(always, validated)
+    return made
 
 
 def others(found, shown) -> str:

@@ -16,10 +16,7 @@ def _are_scores(value):
 
 def sections(found) -> list:
     """COCO's sections of what `results.collect` found; InputError for a result that the table cannot show."""
-    made = results.sections(found, 'coco')
-    for section in made:
-        section.require(ALWAYS, VALIDATED)
-    return made
+    return results.sections(found, 'coco', ALWAYS, VALIDATED)
 
 
 def write(parts) -> str:

@@ -242,10 +242,7 @@ def figure2(section, data, path):
 
 def sections(found) -> list:
     """MPII's sections of what `results.collect` found; InputError for a result that the tables cannot show."""
-    made = results.sections(_with_joints_of_mpii(found), 'mpii', Section)
-    for section in made:
-        section.require(ALWAYS, VALIDATED)
-    return made
+    return results.sections(_with_joints_of_mpii(found), 'mpii', ALWAYS, VALIDATED, Section)
 
 
 def write(parts, out, data) -> str:
