@@ -84,6 +84,10 @@ class Dataset:
         """Which joints the score counts (N, K), and `only` may leave some of out; None where it is not of joints."""
         return None
 
+    def found(self, people, joints) -> np.ndarray:
+        """Which of the `counted` joints (N, K) these joints, as of `score`, are near enough to, by the first metric."""
+        raise NotImplementedError
+
     def only(self, people, chosen) -> People:
         """The people with nothing but the joints `chosen` (N, K) to be scored."""
         raise NotImplementedError

@@ -9,7 +9,7 @@ from common.dataset import Dataset, People
 from common.provenance import ROOT
 from pose_mpii import paper
 from pose_mpii.layout import annotation_file, ground_truth_file, parts, read_split
-from pose_mpii.pckh import counted, format_table, pck, rules
+from pose_mpii.pckh import FOUND, counted, distances, format_table, pck, rules
 from pose_mpii.predictions import prediction_suffix, save_predictions
 from pose_mpii.skeleton import JOINTS, SKELETON
 from pose_mpii.truth import joined, of_split, unit
@@ -98,6 +98,9 @@ class Mpii(Dataset):
 
     def counted(self, people) -> np.ndarray:
         return counted(people.truth.visible, self.rules.scored)
+
+    def found(self, people, joints) -> np.ndarray:
+        return distances(joints + 1, *people.truth, self.rules) <= FOUND
 
     def only(self, people, chosen) -> People:
         return people._replace(truth=people.truth._replace(visible=chosen))

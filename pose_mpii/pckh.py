@@ -17,6 +17,7 @@ METRICS = ('PCKh@0.5', 'PCKh@0.1', 'AUC')     # the paper's columns
 HEAD_SIZE = 0.6                               # of a head box's diagonal
 OF_BOX = 0.1                                  # of the person's box, where nothing else is a unit: about a head's size
 ALPHAS = np.arange(51) / 100            # 0, 0.01, ..., 0.5
+FOUND = 0.5                                   # units within which a joint counts as found: the first of `METRICS`
 
 
 class Rules(NamedTuple):
@@ -112,7 +113,7 @@ def pck(predictions, joints, visible, sizes, how) -> dict:
     for name, members in how.groups.items():
         group = found[:, members]
         group = group[~np.isnan(group)]
-        groups[name] = float(100 * np.mean(group <= 0.5)) if group.size else None
+        groups[name] = float(100 * np.mean(group <= FOUND)) if group.size else None
     return {**dict(zip(how.metrics, (float(values[50]), float(values[10]), float(values.mean())))),
             'joints': groups, 'curve': values.tolist()}
 

@@ -93,6 +93,12 @@ def test_the_scores_of_each_are_those_of_its_joints_alone(experiments, monkeypat
     assert (low['argmax']['PCKh@0.5'], high['argmax']['PCKh@0.1']) == (0, 100)
     sure, = found['sure']
     assert sure['from'] == 0.3 and sure['share'] == pytest.approx(high['share'])
+    near_enough, missed = found['found']
+    assert (near_enough['found'], missed['found']) == (True, False)
+    assert near_enough['share'] == pytest.approx(100 * 6 / 14) and missed['share'] == pytest.approx(100 * 8 / 14)
+    assert (near_enough['local']['PCKh@0.1'], missed['local']['PCKh@0.5']) == (100, 0)
+    rows = decodings.found_table(found['found']).splitlines()[2:]
+    assert [row.split('|')[1].strip() for row in rows] == ['yes', 'no']
     assert files.not_finite(found) is None, 'JSON cannot hold it'
     assert [row.split('|')[1].strip() for row in decodings.peaks_table(found['peaks']).splitlines()[2:]] == \
         ['0 to 0.2', '0.8 and more']
@@ -133,3 +139,19 @@ def test_a_control_decides_how_sure_a_joint_is(studied, experiments, params, tin
     assert line['from'] == 0.8 and line['share'] == pytest.approx(100)
     assert line['control'] == line['argmax'], 'its maxima are where the own ones are'
     assert found['local'] == studied[0]['local']
+
+
+def test_a_control_decides_which_joints_are_found(experiments, monkeypatch):
+    cfg = config.load(experiments / 'h1.yaml')
+    people = People([], Truth(np.ones((1, 16, 2)), np.ones((1, 16), bool), np.full(1, 60)))
+    control = np.full((1, 16, 2), 1000.)
+    control[:, 0] = 20                        # 28 pixels off: within half a head
+    batch = SimpleNamespace(images=None, matrices=None)
+    monkeypatch.setattr(decodings, 'ordered_loader', lambda *_: SimpleNamespace(batches=lambda: [batch]))
+    # The one network has maps of zeros and its joints at the origin, the other has maps of ones.
+    monkeypatch.setattr(inference, 'infer', lambda cfg, net, *_: (np.full((1, 16, 16, 16), net, np.float32), None))
+    monkeypatch.setattr(decodings, '_locate', lambda cfg, net, maps, *_: control if maps.any() else 0 * control)
+    near, far = decodings.study(MPII, cfg, 0, people, None, control=1)['found']
+    assert near['share'] == pytest.approx(100 / 14)
+    assert (near['control']['PCKh@0.5'], near['control']['PCKh@0.1']) == (100, 0)
+    assert near['argmax']['PCKh@0.1'] == far['argmax']['PCKh@0.1'] == 100 and far['control']['PCKh@0.5'] == 0

@@ -8,10 +8,12 @@ Runs a trained network once and prints the data set's metrics, in percent, of
   of it lie in one window of `test.window`;
 - every decoding, by the height of the map's maximum, and on all those so high that the maximum finds 87% of them, the
   paper's share of H1;
+- every decoding, on the joints that the maximum finds (for MPII: within half a head) and on the others;
 - how many maps have a second mode above 30% of the first ("cleaner maps", section 6.1 of the paper).
 
-The second and third are of data sets that score single joints. With --control FILE, the network to compare with, the
-third goes by the heights of that network's maps, and shows its maximum, too (`control`). --json writes all of it with
+The second to fourth are of data sets that score single joints. With --control FILE, the network to compare with, the
+third goes by the heights of that network's maps and the fourth by what its maximum finds, and both show that maximum,
+too (`control`). --json writes all of it with
 where it is from. A decodings.json beside a result's test.json comes into the tables (`scripts/paper_tables.py`).
 """
 from itertools import islice
@@ -73,7 +75,8 @@ def study(dataset, cfg, net, people, contexts, control=None) -> dict:
     Returns {'local': [{'beta', 'window', and the metrics}], 'debiased': [{'beta', metrics}],
     'modes': [{'modes': 'one' or 'several', 'share': percent of the joints, decoding: metrics, ...}],
     'peaks': [{'from', 'to', 'share', decoding: metrics, ...}], 'sure': as peaks, of joints that are found often, at
-    most one, the last three where joints are scored one by one, 'second': percent of the maps with a second mode}.
+    most one, 'found': [{'found': True or False, as modes}], the last four where joints are scored one by one,
+    'second': percent of the maps with a second mode}.
     """
     beta, window = cfg.network.beta, cfg.test.window
     local = [('local', factor * beta, cells) for factor in FACTORS for cells in WINDOWS]
@@ -101,6 +104,8 @@ def study(dataset, cfg, net, people, contexts, control=None) -> dict:
         found['peaks'] = lines([({'from': low, 'to': high}, (low <= peaks) & (peaks < (high or np.inf)))
                                 for low, high in zip(PEAKS, PEAKS[1:])])
         judge, metric = 'control' if control else 'argmax', dataset.metrics[0]
+        near = dataset.found(people, reading.joints[own[judge]])
+        found['found'] = lines([({'found': True}, near), ({'found': False}, ~near)])
         rising = (line for low in HEIGHTS for line in lines([({'from': low, 'to': None}, peaks >= low)]))
         found['sure'] = list(islice((line for line in rising if line[judge][metric] >= SURE), 1))
     return found
@@ -127,12 +132,28 @@ def local_table(lines) -> str:
                     [[f'{beta:g}', *(cells.get((beta, window), '-') for window in windows)] for beta in betas])
 
 
+def groups_table(title, lines, label) -> str:
+    """`study`'s 'modes', 'peaks', 'sure' or 'found' as Markdown: a row a line, which `label` of a line names."""
+    methods = [method for method in (*HEATMAP_DECODINGS, 'control') if all(method in line for line in lines)]
+    return markdown([title, 'joints', *methods],
+                    [[label(line), f'{line["share"]:.1f}%', *(_shown(line[method]) for method in methods)]
+                     for line in lines])
+
+
 def modes_table(lines) -> str:
     """`study`'s 'modes' as Markdown: a row for one mode, and one for several."""
-    methods = [method for method in HEATMAP_DECODINGS if all(method in line for line in lines)]
-    return markdown(['modes', 'joints', *methods],
-                    [[line['modes'], f'{line["share"]:.1f}%', *(_shown(line[method]) for method in methods)]
-                     for line in lines])
+    return groups_table('modes', lines, lambda line: line['modes'])
+
+
+def peaks_table(lines) -> str:
+    """`study`'s 'peaks' or 'sure' as Markdown: a row a range of heights."""
+    return groups_table('peak of the map', lines, lambda line: f'{line["from"]:g} ' + (
+        f'to {line["to"]:g}' if line['to'] else 'and more'))
+
+
+def found_table(lines) -> str:
+    """`study`'s 'found' as Markdown: a row for the joints that the maximum finds, and one for the others."""
+    return groups_table('the maximum finds it', lines, lambda line: 'yes' if line['found'] else 'no')
 
 
 def _shown(line):
@@ -143,14 +164,6 @@ def _shown(line):
 def debiased_table(lines) -> str:
     """`study`'s 'debiased' as Markdown: a row a beta."""
     return markdown(['beta', 'debiased, all cells'], [[f'{line["beta"]:g}', _shown(line)] for line in lines])
-
-
-def peaks_table(lines) -> str:
-    """`study`'s 'peaks' or 'sure' as Markdown: a row a range of heights."""
-    methods = [method for method in (*HEATMAP_DECODINGS, 'control') if all(method in line for line in lines)]
-    return markdown(['peak of the map', 'joints', *methods],
-                    [[f'{line["from"]:g} ' + (f'to {line["to"]:g}' if line['to'] else 'and more'),
-                      f'{line["share"]:.1f}%', *(_shown(line[method]) for method in methods)] for line in lines])
 
 
 def main(dataset, argv=None):
@@ -182,4 +195,5 @@ def main(dataset, argv=None):
     print(local_table(found['local']), debiased_table(found['debiased']), sep='\n')
     print(f'{found["second"]:.1f}% of the maps have a second mode above {SECOND:.0%} of the first\n')
     if 'modes' in found:
-        print(modes_table(found['modes']), peaks_table([*found['peaks'], *found['sure']]), sep='\n')
+        print(modes_table(found['modes']), peaks_table([*found['peaks'], *found['sure']]), found_table(found['found']),
+              sep='\n')
