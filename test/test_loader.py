@@ -211,6 +211,8 @@ def test_what_cannot_be_read_at_all_is_never_skipped(samples, missing):
 
 def test_what_is_absent_at_the_start_is_counted_and_left_out(root, samples, missing, capsys):
     cfg = config.load(root / 'experiments/cpu/mpii/table2/h1.yaml')
+    person = {'joints': np.zeros((16, 2), np.float32), 'visible': np.ones(16, np.float32)}
+    samples, missing = [sample._replace(**person) for sample in samples], missing._replace(**person)
     assert training_loader(cfg, samples + [missing] * 2).samples == samples
     assert f'{missing.image}: missing (1 of {len({s.image for s in samples}) + 1} images to train on)' in \
         capsys.readouterr().err

@@ -7,7 +7,8 @@ from runs import SMALL
 from common import config
 from common.errors import InputError
 from common.guard import rules
-from common.nets.losses import GaussianLoss, kinds
+from common.nets import losses
+from common.nets.losses import KINDS, GaussianLoss, HeatmapLoss
 from pose_mpii import tables, train
 
 
@@ -50,7 +51,7 @@ def test_its_key_is_checked_and_nobody_elses(experiment, root):
     with pytest.raises(InputError, match='no value for loss.margin'):
         config.load(root / 'experiments/cpu/mpii/table2/h1.yaml', ['loss.heatmap=robust'])
     assert 'margin' not in config.load(root / 'experiments/cpu/mpii/table2/h1.yaml').loss
-    assert kinds()['robust'] is RobustLoss
+    assert KINDS['robust'] is RobustLoss
 
 
 def test_a_key_that_another_loss_has_too_is_not_idle(experiment, root):
@@ -64,6 +65,26 @@ def test_a_loss_without_a_name_of_its_own_takes_nobodys_place():
     with pytest.raises(TypeError, match='Nameless has no `kind`'):
         class Nameless(GaussianLoss):
             pass
+
+
+def test_a_loss_with_the_name_of_another_takes_not_its_place():
+    with pytest.raises(TypeError, match='Second has the `kind` of GaussianLoss, mse; give it another one'):
+        class Second(HeatmapLoss):
+            kind = 'mse'
+    assert KINDS['mse'] is GaussianLoss
+
+
+def test_a_loss_that_is_defined_anew_takes_the_place_of_its_former_self(monkeypatch):
+    monkeypatch.setattr('common.nets.losses.KINDS', {})
+    first, second = (type('Cell', (HeatmapLoss,), {'kind': 'cell', '__module__': '__main__'}) for _ in range(2))
+    assert first is not second and losses.KINDS == {'cell': second}
+
+
+@pytest.mark.parametrize('key', ['sigma', 'window'])
+def test_a_key_that_means_something_else_already_is_refused(key, monkeypatch, root):
+    monkeypatch.setitem(KINDS, 'robust', type('Other', (), {'keys': {key: (rules.number(0), 'another thing')}}))
+    with pytest.raises(InputError, match=f'loss.{key}: Other calls a key as another loss'):
+        config.load(root / 'experiments/mpii/table2/h1.yaml')
 
 
 def test_a_loss_that_was_not_imported_is_named_before_its_keys(root, tmp_path):

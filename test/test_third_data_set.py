@@ -11,6 +11,7 @@ from runs import assert_same_run
 from common import config, export, files, skeleton
 from common.data.crop import Sample, fit
 from common.dataset import Dataset, People
+from common.errors import InputError
 from common.programs import decodings, demo, test, train
 from pose_mpii.layout import read_split
 
@@ -116,3 +117,33 @@ def test_it_is_exported(data, trained, tmp_path, capsys):
     export.main(['--cfg', cfg.path, '--params', str(params), '--out', str(tmp_path), '--onnx'])
     test.main(LSP, ['--params', str(tmp_path / 'i1.onnx'), '--data', str(data)])
     assert 'lsp/table2/i1 by integral' in capsys.readouterr().out
+
+
+def test_a_sample_of_other_joints_than_the_skeleton_has_is_refused_before_training(data, experiments, tmp_path):
+    class Short(Lsp):
+        def people(self, source, size):
+            people = super().people(source, size)
+            return people._replace(samples=[sample._replace(joints=sample.joints[:13]) for sample in people.samples])
+
+    with pytest.raises(InputError, match=r'\.jpg: the joints of its Sample have the shape \(13, 2\), not \(14, 2\)'):
+        train.main(Short(), ['--cfg', str(experiments / 'h1.yaml'), '--data', str(data), '--out', str(tmp_path)])
+    assert not list(tmp_path.rglob('*.state'))
+
+
+def test_a_score_without_one_of_its_metrics_costs_no_epoch(data, experiments, trained, tmp_path):
+    class Changed(Lsp):
+        def score(self, people, joints, scores):
+            return {name.replace('PCK', 'pck'): value for name, value in super().score(people, joints, scores).items()}
+
+    class Broken(Lsp):
+        def score(self, people, joints, scores):
+            raise KeyError('head')
+
+    options = ['--cfg', str(experiments / 'h1.yaml'), '--data', str(data), '--out', str(tmp_path), '--resume']
+    with pytest.raises(InputError, match='Changed.score: returns pck@0.2, pck@0.1, and no PCK@0.1, PCK@0.2, which .*'
+                                         'last.state is whole'):
+        train.main(Changed(), options)
+    with pytest.raises(KeyError):             # of the user's own program: its traceback says where
+        train.main(Broken(), options)
+    train.main(LSP, options)
+    assert_same_run(trained['h1'], tmp_path / 'lsp/table2/h1')

@@ -2,6 +2,7 @@
 from typing import NamedTuple
 
 from common import grid, skeleton
+from common.errors import InputError
 from common.guard.rules import Rule, boolean, integer, list_of, number, one_of, relative_path, text
 from common.nets import cell_losses, losses  # noqa: F401  whose losses have their names in YAML
 
@@ -15,7 +16,6 @@ class Key(NamedTuple):
 
 def schema() -> dict:
     """{section: {key: `Key`}}; the section `loss` holds the keys of every heat-map loss that is defined."""
-    kinds = losses.kinds()
     return {
         'data': {
             'set': Key(relative_path('mpii'), 'the data set: its programs are in the package pose_SET'),
@@ -49,14 +49,13 @@ def schema() -> dict:
                                                '7.5 log2(n) for n x n cells, another one for other heat maps'),
             'debiased': Key(boolean(), "take the background's weights off those of the softmax (`nets.integral`)"),
         },
-        'loss': {
-            'heatmap': Key(one_of(*sorted(kinds)), 'mse is H1, softmax H2, binary H3; none for I* and R1'),
+        'loss': _with_own_keys({
+            'heatmap': Key(one_of(*sorted(losses.KINDS)), 'mse is H1, softmax H2, binary H3; none for I* and R1'),
             'joint': Key(one_of('l1', 'l2', 'none'), 'of the joints, in widths of the input'),
             'heatmap_weight': Key(number(0, above=True), 'of the heat-map loss'),
             'joint_weight': Key(number(0, above=True), 'of the joint loss'),
             'window': Key(integer(0, 64), "the joint loss's integral: cells to each side of the maximum; 0: all"),
-            **{key: Key(*values) for kind in kinds.values() for key, values in kind.keys.items()},
-        },
+        }),
         'train': {
             'start_from': Key(text(may_be_empty=True), 'the experiment whose best network starts, from the folder of '
                                                        'the file that says so: h1, ../b/h1'),
@@ -82,11 +81,21 @@ def schema() -> dict:
     }
 
 
+def _with_own_keys(shared):
+    """The section `loss`: the keys that all heat-map losses share, and those of each of them."""
+    keys = dict(shared)
+    for kind in losses.KINDS.values():
+        for key, values in kind.keys.items():
+            if keys.setdefault(key, Key(*values)) != Key(*values):
+                raise InputError(f'loss.{key}: {kind.__name__} calls a key as another loss or the section `loss` calls '
+                                 'one of its own; rename it')
+    return keys
+
+
 def optional(cfg_loss) -> set:
     """Keys of `loss` that a configuration may lack: those of other heat-map losses than its own."""
-    kinds = losses.kinds()
-    own = kinds[cfg_loss].keys if isinstance(cfg_loss, str) and cfg_loss in kinds else {}
-    return {key for kind in kinds.values() for key in kind.keys if key not in own}
+    own = losses.KINDS[cfg_loss].keys if isinstance(cfg_loss, str) and cfg_loss in losses.KINDS else {}
+    return {key for kind in losses.KINDS.values() for key in kind.keys if key not in own}
 
 
 def idle_keys(cfg, scored) -> set:
@@ -127,6 +136,6 @@ def problems(cfg) -> list:
         f'test.stage {cfg.test.stage}: network.stages is {network.stages}': cfg.test.stage > network.stages,
         'train.drops: must increase, and be one fewer than train.rates':
             bool(train.drops) and (sorted(set(train.drops)) != train.drops or len(train.drops) != len(train.rates) - 1),
-        losses.kinds()[loss.heatmap].problem(cfg): True,
+        losses.KINDS[loss.heatmap].problem(cfg): True,
     }
     return [problem for problem, present in found.items() if present and problem]

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from common.data import images
+from common.errors import InputError
 
 
 class Sample(NamedTuple):
@@ -32,6 +33,16 @@ class Augmentation(NamedTuple):
     scale: float                              # the box grows or shrinks by at most this fraction
     flip: bool                                # mirror half of the crops
     flip_pairs: tuple                         # the pairs of joints that then change places
+
+
+def check(samples, joints):
+    """InputError for the first of `Sample`s that is none of a person with these joints (K names)."""
+    for sample in samples:
+        for name, shape in (('box', (4,)), ('joints', (len(joints), 2)), ('visible', (len(joints),))):
+            found = np.shape(getattr(sample, name))
+            if found != shape:
+                raise InputError(f'{sample.image}: the {name} of its Sample have the shape {found}, not {shape}; '
+                                 f'the skeleton has {len(joints)} joints')
 
 
 def fit(width, height, size) -> Tuple[float, float]:

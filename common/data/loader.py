@@ -15,7 +15,7 @@ from typing import Iterator, NamedTuple
 import numpy as np
 
 from common import files, skeleton
-from common.data.crop import Augmentation, crop_matrix, crop_sample, random_view
+from common.data.crop import Augmentation, check, crop_matrix, crop_sample, random_view
 from common.data.images import read_image
 from common.errors import AnnotationError, InputError, StorageError
 from common.runtime import available_cores, stream
@@ -151,6 +151,7 @@ def training_loader(cfg, samples, phase=0, shard=(0, 1)) -> Loader:
     phase: how many networks this one starts from, each from the one before it: it sees new crops, not theirs once more.
     Samples whose image is not there are left out, and counted in a warning; InputError where none is.
     """
+    check(samples, skeleton.of(cfg).joints)
     samples = _with_image(samples)
     if not any(sample.visible.any() for sample in samples):
         raise InputError(f'data.train is {cfg.data.train}: nobody in it has an annotated joint')
@@ -185,5 +186,6 @@ def require_readable(sizes):
 
 def ordered_loader(cfg, samples) -> Loader:
     """Batches of samples in their order, each once; InputError if an image is missing (`files.require_images`)."""
+    check(samples, skeleton.of(cfg).joints)
     files.require_images([sample.image for sample in samples])
     return Loader(samples, cfg.input.size, cfg.test.batch_size)

@@ -16,6 +16,9 @@ from common.guard import rules
 from common.nets.integral import Integral
 
 
+KINDS = {}                                    # {name in YAML: class} of every heat-map loss that is defined
+
+
 class HeatmapLoss(gluon.HybridBlock):
     """A heat-map loss: subclass it, give it a `kind`, and `loss.heatmap: KIND` trains with it.
 
@@ -33,6 +36,10 @@ class HeatmapLoss(gluon.HybridBlock):
         super().__init_subclass__(**kwargs)
         if 'kind' not in cls.__dict__:        # it would take the place of the loss that it is made of
             raise TypeError(f'{cls.__name__} has no `kind`, its name in YAML')
+        other = KINDS.setdefault(cls.kind, cls)
+        if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):     # not defined anew
+            raise TypeError(f'{cls.__name__} has the `kind` of {other.__name__}, {cls.kind}; give it another one')
+        KINDS[cls.kind] = cls
 
     def __init__(self, cfg, stride, **kwargs):
         """cfg: the configuration; stride: input pixels that a cell is wide."""
@@ -54,15 +61,7 @@ class HeatmapLoss(gluon.HybridBlock):
         return heatmaps.normalised(maps, cfg.network.beta, cfg.network.debiased)
 
 
-def kinds() -> dict:
-    """{name in YAML: class} of every heat-map loss that is defined."""
-    found, waiting = {}, [HeatmapLoss]
-    while waiting:
-        kind = waiting.pop()
-        if 'kind' in kind.__dict__:           # not one that was refused, and is still in memory
-            found[kind.kind] = kind
-        waiting += kind.__subclasses__()
-    return found
+KINDS[HeatmapLoss.kind] = HeatmapLoss
 
 
 def positions(F, maps):
@@ -120,7 +119,7 @@ class PoseLoss(gluon.HybridBlock):
     def __init__(self, cfg, stride, **kwargs):
         super().__init__(**kwargs)
         self._loss, self._stride, self._width, self._kind = cfg.loss, stride, cfg.input.size[0], cfg.network.grid
-        self.heatmap_loss = None if cfg.loss.heatmap == 'none' else kinds()[cfg.loss.heatmap](cfg, stride)
+        self.heatmap_loss = None if cfg.loss.heatmap == 'none' else KINDS[cfg.loss.heatmap](cfg, stride)
         self.integral = None
         if cfg.loss.window:
             self.integral = Integral(stride, cfg.network.beta, cfg.loss.window, kind=self._kind)

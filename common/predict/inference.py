@@ -103,14 +103,14 @@ def to_source(joints, matrices) -> np.ndarray:
 
 def joint_scores(cfg, heatmaps) -> np.ndarray:
     """The score of each joint (B, K) by its heat map (B, K, H, W), as the configured loss has it."""
-    return losses.kinds()[cfg.loss.heatmap].score(cfg, heatmaps)
+    return losses.KINDS[cfg.loss.heatmap].score(cfg, heatmaps)
 
 
 def pictured(cfg, heatmaps) -> np.ndarray:
     """The maps (B, K, H, W) to look at: the normalised ones (Eq. 5) where joints are learned, else as the loss says."""
     if cfg.loss.joint != 'none':
         return losses.HeatmapLoss.pictured(cfg, heatmaps)
-    return losses.kinds()[cfg.loss.heatmap].pictured(cfg, heatmaps)
+    return losses.KINDS[cfg.loss.heatmap].pictured(cfg, heatmaps)
 
 
 class MeanLoss:

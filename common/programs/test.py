@@ -33,11 +33,16 @@ def predict_and_score(dataset, cfg, net, people, contexts, title,
     joints, scores = inference.predict(cfg, net, loader, contexts, title, scored=dataset.scored, loss=loss)
     if people.truth is None:
         return joints, scores, None
-    return joints, scores, {method: _plain(dataset.score(people, points, scores)) for method, points in joints.items()}
+    return joints, scores, {method: _score(dataset, people, points, scores) for method, points in joints.items()}
 
 
-def _plain(result):
-    """A result whose numbers are Python's and not NumPy's, as JSON needs them."""
+def _score(dataset, people, joints, scores):
+    """`Dataset.score`, whose numbers are Python's and not NumPy's, as JSON needs them; InputError without a metric."""
+    result = dataset.score(people, joints, scores)
+    missing = {*dataset.metrics, dataset.decides} - {*result}
+    if missing:
+        raise InputError(f'{type(dataset).__name__}.score: returns {", ".join(result) or "nothing"}, and no '
+                         f'{", ".join(sorted(missing))}, which is among its `metrics` or `decides`')
     return {key: value.item() if isinstance(value, np.generic) else value for key, value in result.items()}
 
 

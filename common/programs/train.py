@@ -2,6 +2,7 @@
 from typing import Callable
 
 from common import config, results, runtime, skeleton
+from common.data.crop import check
 from common.data.loader import require_readable, training_loader
 from common.dataset import People, Source
 from common.errors import InputError
@@ -20,6 +21,7 @@ PICTURED = 6                                  # people in TensorBoard's picture 
 def people_to_validate(dataset, cfg, data) -> People:
     """Those of the validation split; InputError where they cannot be scored, or an image of theirs cannot be read."""
     people = dataset.people(Source(data, cfg.data.valid), cfg.input.size)
+    check(people.samples, skeleton.of(cfg).joints)
     if people.truth is None:
         raise InputError(f'data.valid is {cfg.data.valid}: has no ground truth to score')
     if cfg.train.saturates == 'loss' and not any(sample.visible.any() for sample in people.samples):

@@ -96,7 +96,7 @@ class Run:
                 bad = files.not_finite(metrics)
                 if bad is not None:
                     raise InputError(f'{self.meter.title}: {bad} on the validation split is not finite')
-            except InputError:                # of a validation image; the epoch's training need not be done again
+            except Exception:                 # of a validation image or a score; the epoch need not be trained again
                 self.save_unfinished()
                 raise
         if self.termination.signal:
