@@ -153,8 +153,9 @@ class Section:
 
     def sources(self) -> str:
         """What each result is and where it is from, as Markdown; empty where there is none."""
-        lines = [_source(result) for _, results in sorted(self._found.items()) for result in results]
-        return self.title + '\n' + '\n'.join(lines) + '\n' if lines else ''
+        rows = [_source(result) for _, results in sorted(self._found.items()) for result in results]
+        header = ['experiment', 'seed', 'epochs, at most', 'commit', 'its scores', 'what its YAML has now']
+        return self.title + '\n' + markdown(header, rows) if rows else ''
 
 
 def _on(results, split=None):
@@ -162,16 +163,19 @@ def _on(results, split=None):
 
 
 def _source(result):
-    """A line of the sources: the run, how it differs from the experiment's file now, and its JSON."""
+    """A row of the sources: the run, its JSON, and how the experiment's file differs from it now."""
     training = result['path'].with_name(TRAINING)
     commit = (files.read_object(training) if training.exists() else result).get('commit')
     commit, dash, changed = str(commit).partition('-')
     path = EXPERIMENTS / f'{result["experiment"]}.yaml'
     different = departures(result, _load(path)) if path.exists() else {}
-    return (f'- `{result["experiment"]}`, seed {result["seed"]}, at most {result["config"]["train"]["epochs"]} epochs, '
-            f'commit {commit[:7]}{dash}{changed}: `{_shown(result["path"])}`'
-            + '; its file has now' * bool(different)
-            + ','.join(f' `{key}` {now!r} instead of {was!r}' for key, (was, now) in different.items()))
+    return [f'`{result["experiment"]}`', str(result['seed']), str(result['config']['train']['epochs']),
+            f'{commit[:7]}{dash}{changed}', _file(result),
+            ', '.join(f'`{key}` {now!r} instead of {was!r}' for key, (was, now) in different.items())]
+
+
+def _file(result):
+    return f'`{_shown(result["path"])}`'
 
 
 def sections(found, data_set, always, validated, section=Section) -> list:
@@ -194,7 +198,7 @@ def others(found, shown) -> str:
     rows = [[f'`{name}`', result['data'], result['split'], str(result['seed']), result['config']['test']['decode'],
              ', '.join(f'{key} {value:.1f}' for key, value in result.items() if type(value) is float)]
             for names in found.values() for name, runs in sorted(names.items()) for result in runs
-            if _source(result) not in shown]
+            if _file(result) not in shown]
     header = ['experiment', 'data', 'split', 'seed', 'decoding', 'scores']
     return '## Other experiments\n\n' + markdown(header, rows) if rows else ''
 

@@ -155,9 +155,9 @@ def test_the_sources_say_where_a_result_is_not_as_its_file(root, written, tmp_pa
     one['config']['train'].update(dtype='bfloat16', seed=3, patience=5)      # no patience where rates have drops
     files.make_folder(tmp_path / 'in/0')
     files.write_json(tmp_path / 'in/0/result.json', {'commit': '1234567890-dirty', 'last': one})
-    line, = [line for line in written(one).splitlines() if line.startswith('- `cpu/mpii/table2/h1`')]
-    assert 'commit 1234567-dirty:' in line and line.endswith(
-        "; its file has now `train.dtype` 'float32' instead of 'bfloat16'")
+    line, = [line for line in written(one).splitlines() if line.startswith('| `cpu/mpii/table2/h1`')]
+    assert line.split(' | ')[3] == '1234567-dirty'
+    assert line.endswith(" | `train.dtype` 'float32' instead of 'bfloat16' |")
 
 
 def test_complexity_is_counted(written, root):

@@ -132,9 +132,9 @@ def local_table(lines) -> str:
                     [[f'{beta:g}', *(cells.get((beta, window), '-') for window in windows)] for beta in betas])
 
 
-def groups_table(title, lines, label) -> str:
+def groups_table(title, lines, label, readings=(*HEATMAP_DECODINGS, 'control')) -> str:
     """`study`'s 'modes', 'peaks', 'sure' or 'found' as Markdown: a row a line, which `label` of a line names."""
-    methods = [method for method in (*HEATMAP_DECODINGS, 'control') if all(method in line for line in lines)]
+    methods = [method for method in readings if all(method in line for line in lines)]
     return markdown([title, 'joints', *methods],
                     [[label(line), f'{line["share"]:.1f}%', *(_shown(line[method]) for method in methods)]
                      for line in lines])
@@ -142,7 +142,7 @@ def groups_table(title, lines, label) -> str:
 
 def modes_table(lines) -> str:
     """`study`'s 'modes' as Markdown: a row for one mode, and one for several."""
-    return groups_table('modes', lines, lambda line: line['modes'])
+    return groups_table('modes', lines, lambda line: line['modes'], HEATMAP_DECODINGS)
 
 
 def peaks_table(lines) -> str:
