@@ -13,15 +13,33 @@ Both .onnx answer as the demo does (common/deploy/README.md). Programs of this p
 no --cfg then.
 """
 from pathlib import Path
+from typing import Iterator
+
+import numpy as np
 
 from common import files
-from common.deploy import onnx_graph
 from common.deploy.export import export, network_name
 from common.errors import InputError
 from common.predict import onnx_net
 from common.programs import options
 from common.programs.cli import run
-from common.programs.sources import find_photographs
+from common.programs.sources import Source, find_photographs, read_photographs
+
+MOST = 200                                    # photographs to calibrate on
+
+
+def spread(members, most) -> list:
+    """At most so many members of a list, at even distances."""
+    return [members[i] for i in np.linspace(0, len(members) - 1, min(most, len(members))).round().astype(int)]
+
+
+def to_calibrate_on(folder, size) -> Iterator[np.ndarray]:
+    """At most MOST photographs of a folder, RGB uint8 (H, W, 3), read when asked for; size: the network's input.
+
+    One that cannot be read is a warning, a folder without any is an InputError.
+    """
+    source = Source('photographs', spread(find_photographs(Path(folder)), MOST), folder)
+    return (image for _, image, _ in read_photographs(source, lambda *_: None, size))
 
 
 def main(argv=None):
@@ -37,10 +55,10 @@ def main(argv=None):
     if args.int8 != bool(args.images):
         raise InputError('--int8 and --images go together: integers are calibrated on a folder of photographs')
     cfg = options.load(args.cfg, args.overrides, args.params)
-    photographs = find_photographs(Path(args.images)) if args.int8 else None
-    if args.onnx or args.int8:
-        onnx_graph.require()
+    photographs = None
     if args.int8:
+        photographs = to_calibrate_on(args.images, cfg.input.size)
+    if args.onnx or args.int8:
         onnx_net.require()
     base = Path(args.out) / network_name(cfg, args.params)
     names = ['-symbol.json', '-0000.params', *['.onnx'] * args.onnx, *['-int8.onnx'] * args.int8,

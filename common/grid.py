@@ -28,11 +28,10 @@ def mirror(x, width):
     return width - 1 - x
 
 
-def mirror_shift(cells, stride, kind='centre') -> float:
+def mirror_shift(stride, kind='centre') -> float:
     """How many cells to the right a mirrored heat map has to move to be the heat map of the mirrored image, in [0, 1).
 
-    cells: its width. 0 where the cells tile the image; on the grid `corner` the last cell's centre is s - 1 pixels from
-    the image's edge and the first one's lies on it, so mirrored they are 1 - 1/s cells apart.
+    0 where the cells tile the image; on the grid `corner` the last cell's centre is s - 1 pixels from the image's edge
+    and the first one's lies on it, so mirrored they are 1 - 1/s cells apart.
     """
-    in_image = to_cells(mirror(to_pixels(0, stride, kind), cells * stride), stride, kind)
-    return in_image - mirror(0, cells)
+    return to_cells(mirror(to_pixels(0, stride, kind), stride), stride, kind)

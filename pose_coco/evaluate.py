@@ -19,7 +19,6 @@ from pose_coco.layout import read_annotations, read_results
 
 
 def main(argv=None):
-    """The program."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--result', required=True, type=Path, metavar='JSON', help='keypoints in COCO\'s result format')
     parser.add_argument('--annot', required=True, type=Path, metavar='JSON', help='person_keypoints_<split>.json')

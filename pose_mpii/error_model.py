@@ -261,7 +261,6 @@ def draw_gain(path, curves, lines=()):
 
 
 def main(argv=None):
-    """The program."""
     parser = argparse.ArgumentParser(description="The paper's tables by a model of one number.")
     parser.add_argument('--data', required=True, type=Path, metavar='DIR', help='folder with annot/<split>.json')
     parser.add_argument('--split', default='valid', help='default: valid')

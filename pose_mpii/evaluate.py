@@ -2,8 +2,9 @@
 
     python pose_mpii/evaluate.py --pred PRED --data DIR [--split valid] [--skeleton YAML] [--json FILE]
 
-PRED: a .mat with `preds` (N x 16 x 2, 1-based pixels, in the order of DIR/annot/<split>.json) or a .json with
-{"preds": [...]} or the bare list. The ground truth is DIR/annot/gt_<split>.mat or, where that is absent, <split>.json.
+PRED: a .mat with `preds` (N x K x 2, 1-based pixels, of K joints, MPII's 16, in the order of DIR/annot/<split>.json) or
+a .json with {"preds": [...]} or the bare list. The ground truth is DIR/annot/gt_<split>.mat or, where that is absent,
+<split>.json.
 """
 import argparse
 import sys
@@ -27,7 +28,6 @@ from pose_mpii.skeleton import SKELETON
 
 
 def main(argv=None):
-    """The program."""
     parser = argparse.ArgumentParser(description='PCKh@0.5, PCKh@0.1 and AUC of stored predictions.')
     parser.add_argument('--pred', required=True, type=Path, metavar='PRED', help=".mat with 'preds', or .json")
     parser.add_argument('--data', required=True, type=Path, metavar='DIR',

@@ -138,7 +138,6 @@ def write_splits(out, splits):
 
 
 def main(argv=None):
-    """The program."""
     parser = argparse.ArgumentParser(description='Convert annotations to train, valid, trainval and test.json.')
     release = parser.add_mutually_exclusive_group(required=True)
     release.add_argument('--mat', type=Path, metavar='FILE', help='mpii_human_pose_v1_u12_1.mat')

@@ -93,7 +93,6 @@ def _size(annorect):
 
 
 def main(argv=None):
-    """The program."""
     parser = argparse.ArgumentParser(description='Write predictions of the test split as MPII evaluates them.')
     parser.add_argument('--pred', required=True, type=Path, metavar='PRED', help='of test.py --split test --save PRED')
     parser.add_argument('--data', required=True, type=Path, metavar='DIR', help='folder with annot/test.json')

@@ -9,8 +9,10 @@ import pytest
 from runs import run
 from tensorboardX.proto.event_pb2 import Event
 
+from common import config
 from common.train.board import FOLDER, Board
 from common.train.meter import Meter
+from common.train.run import Run
 
 
 def events(folder):
@@ -94,3 +96,16 @@ def test_an_epoch_says_where_it_stands(tiny_data, tmp_path, capsys):
     assert re.match(r'cpu/mpii/table2/h1 epoch 1 of 2: rate 0.001, heatmap loss \d+\.\d{4}, \d+\.\d images/s, '
                     r'validation loss \d+\.\d{4}, AUC \d+\.\d\d \(best\), at most \d+ min left$', first)
     assert 'epoch 2 of 2' in second and 'left' not in second and 'joint' not in first
+
+
+def test_the_time_left_counts_the_part_of_an_epoch_before_it_was_interrupted(root):
+    cfg = config.load(root / 'experiments/cpu/mpii/table2/h1.yaml', ['train.epochs=3'])
+    resumed = Run.__new__(Run)                # with nothing but what the line on the screen needs
+    resumed._cfg, resumed._loader = cfg, SimpleNamespace(samples=[])
+    resumed.trainer = SimpleNamespace(set_learning_rate=lambda rate: None)
+    resumed.schedule = SimpleNamespace(epoch=0, rate=0.1, finished=False)
+    resumed._begun = {'steps': 1, 'images': 80, 'skipped': 0, 'sums': [8.0, 0.0], 'seconds': 600.0}
+    resumed.begin_epoch()
+    resumed.schedule.epoch = 1
+    shown = resumed._shown({'rate': 0.1, 'images_per_second': 1, 'score': 1, 'best': True, 'skipped': 0})
+    assert shown.endswith('at most 20 min left')

@@ -102,8 +102,8 @@ def test_simple_baselines_targets_are_read_without_bias_on_their_grid(method, fl
 
 def test_a_mirrored_map_of_the_other_grid_is_moved_by_less_than_a_cell():
     """By 3/4 of it: a joint at pixel x is in the mirrored image at the cell (63 - x) / 4, which is 16 - 1/4 - x / 4."""
-    assert grid.mirror_shift(16, 4) == 0 and grid.mirror_shift(16, 4, 'corner') == 0.75
-    assert grid.mirror_shift(8, 8, 'corner') == 0.875
+    assert grid.mirror_shift(4) == 0 and grid.mirror_shift(4, 'corner') == 0.75
+    assert grid.mirror_shift(8, 'corner') == 0.875
     maps, mirrored = (peak((x, 5, 1), size=(16, 12), sigma=2) for x in (6.5, 16 - 0.25 - 6.5))
     found, _ = decode.unflip(mirrored, np.zeros((1, 1, 2)), 64, (), 'corner')
     np.testing.assert_allclose(found, maps, atol=0.03)

@@ -13,7 +13,8 @@ from PIL import Image
 from common import config
 from common import export as program
 from common.deploy.export import export
-from common.deploy.quantize import shown_whole, spread
+from common.data.images import read_rgb
+from common.deploy.quantize import shown_whole
 from common.errors import InputError
 from common.predict import inference, onnx_net
 from common.weights import checkpoint
@@ -244,23 +245,23 @@ def test_layers_are_integers_except_the_last(exported):
 def test_photographs_are_shown_whole(tmp_path):
     """At half their size, in the middle, where the input has other proportions."""
     cv2.imwrite(str(tmp_path / 'x.png'), np.full((100, 200, 3), (10, 20, 30), np.uint8))
-    image = shown_whole(tmp_path / 'x.png', (100, 100))
+    image = shown_whole(read_rgb(tmp_path / 'x.png'), (100, 100))
     assert (image[25:75] == (30, 20, 10)).all() and not image[:24].any() and not image[76:].any()
 
 
-def test_photographs_are_shown_upright(tmp_path):
+def test_photographs_are_calibrated_on_upright(tmp_path):
     """As the demo reads them: a phone's are often stored on their side."""
     stored = np.full((40, 80, 3), 200, np.uint8)
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(stored).save(tmp_path / 'x.jpg', exif=exif)
-    image = shown_whole(tmp_path / 'x.jpg', (80, 80))
+    image = shown_whole(next(program.to_calibrate_on(tmp_path, (80, 80))), (80, 80))
     assert image[:, 25:55].all() and not image[:, :15].any() and not image[:, 65:].any()
 
 
 def test_photographs_are_spread_over_the_folder():
-    assert spread(list('abc'), 200) == list('abc')
-    assert spread(list(range(1001)), 3) == [0, 500, 1000]
+    assert program.spread(list('abc'), 200) == list('abc')
+    assert program.spread(list(range(1001)), 3) == [0, 500, 1000]
 
 
 # --- programs ------------------------------------------------------------------------------------------------------

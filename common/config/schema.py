@@ -37,8 +37,8 @@ def schema() -> dict:
         },
         'network': {
             'backbone': Key(one_of('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'), 'the ResNet'),
-            'pretrained': Key(text(may_be_empty=True), 'imagenet, a folder that holds its file, or a .params file; '
-                                                       'empty: random weights'),
+            'pretrained': Key(text(), 'imagenet, a folder that holds its file, or a .params file; empty: random '
+                                      'weights'),
             'head': Key(one_of('heatmap', 'regression'), 'N_H of Eq. 2 or N_J of Eq. 3'),
             'deconvolutions': Key(integer(1, 4), 'each doubles the heat maps; a cell is 32 / 2^n pixels wide'),
             'grid': Key(one_of(*grid.KINDS), 'centre: cell i covers the pixels from i*s to (i+1)*s of a stride s; '
@@ -57,8 +57,8 @@ def schema() -> dict:
             'window': Key(integer(0, 64), "the joint loss's integral: cells to each side of the maximum; 0: all"),
         }),
         'train': {
-            'start_from': Key(text(may_be_empty=True), 'the experiment whose best network starts, from the folder of '
-                                                       'the file that says so: h1, ../b/h1'),
+            'start_from': Key(text(), 'the experiment whose best network starts, from the folder of the file that '
+                                      'says so: h1, ../b/h1'),
             'batch_size': Key(integer(1), 'over all devices (of each worker, with several machines)'),
             'rates': Key(list_of(number(0, above=True), at_least=1), 'the next one when validation saturates; '
                                                                      'saturated again, the run ends'),

@@ -23,7 +23,7 @@ class Answer(gluon.HybridBlock):
         if cfg.test.decode not in (*STEPS, 'integral', 'local', 'regression'):
             raise InputError(f'test.decode is {cfg.test.decode}, which cannot be exported')
         self.net, self._cfg, self._grid = net, cfg, cfg.network.grid
-        self._shift = grid.mirror_shift(1, net.stride, self._grid) if net.stride else 0      # the same for any width
+        self._shift = grid.mirror_shift(net.stride, self._grid) if net.stride else 0
         self.local = None
         if cfg.test.decode == 'local':
             self.local = Integral(net.stride, cfg.network.beta, cfg.test.window, kind=self._grid)

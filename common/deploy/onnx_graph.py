@@ -13,21 +13,10 @@ import numpy as np
 
 from common.deploy.onnx_operators import CONVERTERS, FIXED
 from common.errors import InputError
-
-try:
-    import onnx
-    from onnx import helper, numpy_helper
-except ImportError:
-    onnx = None
+from common.guard.graph import onnx
 
 OPSET, IR_VERSION = 13, 7                     # the least with scales per channel; onnxruntime 1.6 and later run it
 LAYERS = ('Convolution', 'Deconvolution', 'FullyConnected')
-
-
-def require():
-    """InputError where the package onnx is not installed."""
-    if onnx is None:
-        raise InputError('writing ONNX needs the package onnx: sh scripts/setup.sh export')
 
 
 def build(symbol, arrays, outputs, size, metadata) -> 'onnx.ModelProto':
@@ -53,12 +42,12 @@ def build(symbol, arrays, outputs, size, metadata) -> 'onnx.ModelProto':
         _require_convertible(node, attributes)
         found = CONVERTERS[node['op']](graph, node['name'], inputs, attributes)
         tensors.append(found if isinstance(found, list) else [found])
-    infos = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in outputs.items()]
-    images = helper.make_tensor_value_info('images', onnx.TensorProto.UINT8, ['N', *size, 3])
-    model = helper.make_model(helper.make_graph(graph.nodes, 'pose', [images], infos, graph.constants),
-                              opset_imports=[helper.make_opsetid('', OPSET)], ir_version=IR_VERSION,
-                              producer_name='integral-human-pose')
-    helper.set_model_props(model, metadata)
+    infos = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in outputs.items()]
+    images = onnx.helper.make_tensor_value_info('images', onnx.TensorProto.UINT8, ['N', *size, 3])
+    model = onnx.helper.make_model(onnx.helper.make_graph(graph.nodes, 'pose', [images], infos, graph.constants),
+                                   opset_imports=[onnx.helper.make_opsetid('', OPSET)], ir_version=IR_VERSION,
+                                   producer_name='integral-human-pose')
+    onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
     return model
 
@@ -113,12 +102,12 @@ class Graph:
 
     def add(self, operator, inputs, name, **attributes) -> str:
         name = self.unique(name)
-        self.nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
+        self.nodes.append(onnx.helper.make_node(operator, inputs, [name], name, **attributes))
         return name
 
     def constant(self, name, values, kind=np.float32) -> str:
         name = self.unique(name)
-        self.constants.append(numpy_helper.from_array(np.array(values, kind, order='C'), name))
+        self.constants.append(onnx.numpy_helper.from_array(np.array(values, kind, order='C'), name))
         return name
 
     def layer(self, operator, inputs, name, weight, bias, **attributes) -> str:

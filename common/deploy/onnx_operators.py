@@ -5,11 +5,7 @@ adds nodes, the last of which has the name, and returns the names of its outputs
 """
 import numpy as np
 
-try:
-    import onnx
-    from onnx import helper
-except ImportError:
-    onnx = None
+from common.guard.graph import onnx
 
 
 def _to_tensor(graph, name, inputs, _):
@@ -68,7 +64,7 @@ def _reshape(graph, name, inputs, attributes):
 
 def _split(graph, name, inputs, attributes):
     outputs = [f'{name}_{part}' for part in range(attributes['num_outputs'])]
-    graph.nodes.append(helper.make_node('Split', inputs, outputs, name, axis=attributes['axis']))
+    graph.nodes.append(onnx.helper.make_node('Split', inputs, outputs, name, axis=attributes['axis']))
     return outputs
 
 
@@ -175,7 +171,7 @@ CONVERTERS = {
     'Reshape': _reshape, 'SliceChannel': _split, 'stack': _stack, 'expand_dims': _expand_dims, 'reverse': _flip,
     'take': _take, 'slice_axis': _slice_axis, 'BlockGrad': _same, 'max': _max, 'sum': _sum, 'argmax': _argmax,
     '_contrib_arange_like': _arange_like,
-    'ones_like': _ones_like, 'exp': _plain('Exp'), 'relu': _plain('Relu'), 'negative': _plain('Neg'),
+    'ones_like': _ones_like, 'exp': _plain('Exp'), 'relu': _plain('Relu'),
     'abs': _plain('Abs'), 'sign': _plain('Sign'), 'dot': _plain('MatMul'), 'elemwise_add': _plain('Add'),
     'elemwise_sub': _plain('Sub'), 'broadcast_sub': _plain('Sub'), 'elemwise_mul': _plain('Mul'),
     'broadcast_mul': _plain('Mul'), 'elemwise_div': _plain('Div'), '_plus_scalar': _scalar('Add'),

@@ -5,30 +5,24 @@ the integral stay in float32. Weights have a scale a channel and 7 bits: with 8,
 add two products of 8 bits (onnxruntime's documentation, "Quantize ONNX models"), and the same file is to give the same
 result everywhere.
 """
-import sys
 import tempfile
 from pathlib import Path
-from typing import Iterator
 
 import numpy as np
 import onnx
 
 from common import files
 from common.data.crop import cut
-from common.data.images import read_rgb
-from common.errors import InputError
 from common.predict.boxes import crop_box
 
-MOST = 200                                    # photographs to calibrate on
 OPERATORS = ('Conv', 'Relu', 'Add', 'MaxPool', 'Concat', 'DepthToSpace')
 
 
 def quantize(model, path, photographs, size):
     """Write an `onnx_graph.build` model to `path` (see `files.replacing`) in integers.
 
-    photographs: files, of which at most MOST, spread evenly, are shown to the network at `size` (width, height), each
-    whole; the range of a tensor is what it was for these. One that cannot be read is left out with a warning;
-    InputError where none is left.
+    photographs: RGB uint8 (H, W, 3), each shown whole to the network at `size` (width, height); the range of a tensor
+    is what it was for these.
     """
     from onnxruntime import quantization  # takes seconds
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -37,7 +31,7 @@ def quantize(model, path, photographs, size):
         """onnxruntime's interface to the photographs."""
 
         def __init__(self):
-            self._inputs = ({'images': image[None]} for image in shown(spread(photographs, MOST), size))
+            self._inputs = ({'images': shown_whole(image, size)[None]} for image in photographs)
 
         def get_next(self):
             return next(self._inputs, None)
@@ -61,27 +55,6 @@ def in_float(graph) -> list:
             if index > last or node.output[0] in outputs or '_final_' in node.name]
 
 
-def spread(members, most) -> list:
-    """At most so many members of a list, at even distances."""
-    return [members[i] for i in np.linspace(0, len(members) - 1, min(most, len(members))).round().astype(int)]
-
-
-def shown(paths, size) -> Iterator[np.ndarray]:
-    """Yield `shown_whole` of each photograph but those that cannot be read, each a warning; all are an InputError."""
-    used = 0
-    for path in paths:
-        try:
-            image = shown_whole(path, size)
-        except InputError as error:
-            print(f'warning: left out: {error}', file=sys.stderr)
-            continue
-        used += 1
-        yield image
-    if not used:
-        raise InputError(f'none of the {len(paths)} photographs to calibrate on can be used')
-
-
-def shown_whole(path, size) -> np.ndarray:
+def shown_whole(image, size) -> np.ndarray:
     """A photograph, upright and scaled to fit `size` (width, height): RGB uint8 (height, width, 3), black around it."""
-    image = read_rgb(path)
     return cut(image, crop_box((0, 0, *image.shape[1::-1]), image.shape, size), size)

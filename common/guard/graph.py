@@ -15,7 +15,7 @@ except ImportError:
 # Of `deploy/onnx_operators.py`, and the two that `deploy/quantize.py` adds.
 OPERATORS = frozenset(
     'Abs Add ArgMax AveragePool Cast Concat Conv CumSum DepthToSpace Div Exp Flatten Gather Gemm GlobalAveragePool '
-    'LessOrEqual MatMul MaxPool Mul Neg ReduceMax ReduceSum Relu Reshape Sign Slice Split Sub Transpose Unsqueeze '
+    'LessOrEqual MatMul MaxPool Mul ReduceMax ReduceSum Relu Reshape Sign Slice Split Sub Transpose Unsqueeze '
     'QuantizeLinear DequantizeLinear'.split())
 PLAIN = frozenset('name doc_string type i ints f floats s strings'.split())    # of an attribute: no tensor, no graph
 MOST_VALUES = 1 << 26                         # of a tensor, for one image

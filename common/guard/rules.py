@@ -47,10 +47,9 @@ def boolean() -> Rule:
     return Rule('true or false', lambda value: isinstance(value, bool))
 
 
-def text(may_be_empty=False) -> Rule:
-    """A string."""
-    return Rule('a text' + (', or empty' if may_be_empty else ''),
-                lambda value: isinstance(value, str) and value.isprintable() and (value != '' or may_be_empty),
+def text() -> Rule:
+    """A string, which may be empty."""
+    return Rule('a text, or empty', lambda value: isinstance(value, str) and value.isprintable(),
                 lambda value: '' if value is None else value)          # as '--set key=' and 'key:' mean it
 
 

@@ -72,8 +72,7 @@ def unflip(heatmaps, joints, width, flip_pairs, kind='centre') -> Tuple[Optional
 
 def _mirror(heatmaps, width, kind):
     """The heat maps (B, K, H, W) of the mirrored image; what comes in from outside the map repeats its border."""
-    cells = heatmaps.shape[3]
-    shift, mirrored = grid.mirror_shift(cells, width // cells, kind), heatmaps[..., ::-1]
+    shift, mirrored = grid.mirror_shift(width // heatmaps.shape[3], kind), heatmaps[..., ::-1]
     if shift == 0:
         return mirrored
     left = np.concatenate([mirrored[..., :1], mirrored[..., :-1]], axis=3)

@@ -6,7 +6,6 @@ import numpy as np
 from mxnet import nd
 from tqdm import tqdm
 
-from common import heatmaps as reading
 from common import runtime, skeleton
 from common.data.crop import invert, transform_points
 from common.nets import losses, pose_net
@@ -77,7 +76,7 @@ def find(cfg, net, images, contexts) -> Found:
     heatmaps, joints = infer(cfg, net, images, contexts)
     if heatmaps is None:
         return Found(joints, np.ones(joints.shape[:2]), None)
-    scores = reading.confidence(heatmaps, cfg.network.beta, cfg.test.window, cfg.network.debiased)
+    scores = losses.HeatmapLoss.score(cfg, heatmaps)
     return Found(_decode(cfg, net, heatmaps, joints, cfg.test.decode), scores, heatmaps)
 
 

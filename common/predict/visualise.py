@@ -175,7 +175,8 @@ def save_curves(path, x, curves, x_label, y_label):
     axes = figure.subplots()
     for name, values in curves.items():
         axes.plot(x, values, label=name)
-    axes.set(xlabel=x_label, ylabel=y_label, xlim=(min(x), max(x)), ylim=(0, None))
+    axes.set(xlabel=x_label, ylabel=y_label, ylim=(0, None))
+    axes.margins(x=0)
     axes.grid(alpha=0.3)
     axes.legend()
     with files.replacing(path) as temporary:

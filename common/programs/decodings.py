@@ -13,8 +13,8 @@ Runs a trained network once and prints the data set's metrics, in percent, of
 
 The second to fourth are of data sets that score single joints. With --control FILE, the network to compare with, the
 third goes by the heights of that network's maps and the fourth by what its maximum finds, and both show that maximum,
-too (`control`). --json writes all of it with
-where it is from. A decodings.json beside a result's test.json comes into the tables (`scripts/paper_tables.py`).
+too (`control`). --json writes all of it with where it is from. A decodings.json beside a result's test.json comes into
+the tables (`scripts/paper_tables.py`).
 """
 from itertools import islice
 from typing import NamedTuple

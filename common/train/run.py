@@ -85,7 +85,8 @@ class Run:
         state, self._begun = self._begun, None
         loss, title = self._cfg.loss, f'{self._cfg.name} epoch {self.epoch} of {self._cfg.train.epochs}'
         weights = (loss.heatmap != 'none' and loss.heatmap_weight, loss.joint != 'none' and loss.joint_weight)
-        self.meter, self._began = Meter(title, self._loader.samples, weights, state), time.monotonic()
+        self.meter = Meter(title, self._loader.samples, weights, state)
+        self._began = time.monotonic() - self.meter.state['seconds']           # of an interrupted epoch's first part
 
     def validate(self, function) -> dict:
         """The metrics after the epoch: function(network), which the first worker alone computes."""
