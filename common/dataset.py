@@ -81,12 +81,18 @@ class Dataset:
         return path
 
     def counted(self, people) -> Optional[np.ndarray]:
-        """Which joints the score counts (N, K), and `only` may leave some of out; None where it is not of joints."""
+        """Which joints the score counts (N, K), and `only` may leave some of out; None where it is not of joints.
+
+        A data set that says it fills in `only`, too, and `found` if it can.
+        """
         return None
 
-    def found(self, people, joints) -> np.ndarray:
-        """Which of the `counted` joints (N, K) these joints, as of `score`, are near enough to, by the first metric."""
-        raise NotImplementedError
+    def found(self, people, joints) -> Optional[np.ndarray]:
+        """Which of the `counted` joints (N, K) these joints, as of `score`, are near enough to, by the first metric.
+
+        None where the data set does not say it.
+        """
+        return None
 
     def only(self, people, chosen) -> People:
         """The people with nothing but the joints `chosen` (N, K) to be scored."""

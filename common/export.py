@@ -33,12 +33,12 @@ def spread(members, most) -> list:
     return [members[i] for i in np.linspace(0, len(members) - 1, min(most, len(members))).round().astype(int)]
 
 
-def to_calibrate_on(folder, size) -> Iterator[np.ndarray]:
-    """At most MOST photographs of a folder, RGB uint8 (H, W, 3), read when asked for; size: the network's input.
+def to_calibrate_on(paths, name, size) -> Iterator[np.ndarray]:
+    """At most MOST of the photographs, RGB uint8 (H, W, 3), read when asked for; size: the network's input.
 
-    One that cannot be read is a warning, a folder without any is an InputError.
+    One that cannot be read is a warning, and an InputError, which calls them by `name`, where none can.
     """
-    source = Source('photographs', spread(find_photographs(Path(folder)), MOST), folder)
+    source = Source('photographs', spread(paths, MOST), name)
     return (image for _, image, _ in read_photographs(source, lambda *_: None, size))
 
 
@@ -57,7 +57,7 @@ def main(argv=None):
     cfg = options.load(args.cfg, args.overrides, args.params)
     photographs = None
     if args.int8:
-        photographs = to_calibrate_on(args.images, cfg.input.size)
+        photographs = to_calibrate_on(find_photographs(Path(args.images)), args.images, cfg.input.size)
     if args.onnx or args.int8:
         onnx_net.require()
     base = Path(args.out) / network_name(cfg, args.params)

@@ -3,6 +3,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -95,3 +96,13 @@ def test_in_bfloat16_mean_losses_are_compared():
     compare.verify(row, {'ours': [[losses]] * 2, 'A': [[losses[:, ::-1]]] * 2})
     with pytest.raises(InputError, match='A computes something else'):
         compare.verify(row, {'ours': [[losses]] * 2, 'A': [[1.1 * losses]] * 2})
+
+
+def test_our_exports_are_written(tmp_path):
+    """By the project's own functions, which other sides then read."""
+    import ours
+    task = SimpleNamespace(folder=tmp_path, backbone='resnet18', size=64, dtype='float32', batch=2)
+    ours.write_parameters(task)
+    ours.write_exports(task)
+    sizes = [(tmp_path / name).stat().st_size for name in ('ours.onnx', 'ours-int8.onnx')]
+    assert sizes[1] == pytest.approx(sizes[0] / 4, rel=0.1)

@@ -255,7 +255,7 @@ def test_photographs_are_calibrated_on_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(stored).save(tmp_path / 'x.jpg', exif=exif)
-    image = shown_whole(next(program.to_calibrate_on(tmp_path, (80, 80))), (80, 80))
+    image = shown_whole(next(program.to_calibrate_on([tmp_path / 'x.jpg'], 'x', (80, 80))), (80, 80))
     assert image[:, 25:55].all() and not image[:, :15].any() and not image[:, 65:].any()
 
 

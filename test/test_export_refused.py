@@ -275,8 +275,8 @@ def test_photographs_that_cannot_be_read_are_left_out(tiny_data, tmp_path, capsy
     (tmp_path / 'empty.jpg').touch()
     (tmp_path / 'text.jpg').write_text('no picture')
     shutil.copy(good, tmp_path / 'good.jpg')
-    assert len(list(program.to_calibrate_on(tmp_path, (32, 32)))) == 1
+    paths = [tmp_path / f'{name}.jpg' for name in ('empty', 'good', 'text')]
+    assert len(list(program.to_calibrate_on(paths, 'mine', (32, 32)))) == 1
     assert [line.split(':')[1] for line in capsys.readouterr().err.splitlines()] == [' left out'] * 2
-    (tmp_path / 'good.jpg').unlink()
-    with pytest.raises(InputError, match='none of its 2 photographs can be used'):
-        list(program.to_calibrate_on(tmp_path, (32, 32)))
+    with pytest.raises(InputError, match='mine: none of its 1 photographs can be used'):
+        list(program.to_calibrate_on(paths[:1], 'mine', (32, 32)))

@@ -1,5 +1,8 @@
 """A heat-map loss of one's own, outside of `common`, with its own key, trained by the program and with its row."""
 import json
+import os
+import sys
+from types import SimpleNamespace
 
 import pytest
 from runs import SMALL
@@ -75,16 +78,29 @@ def test_a_loss_with_the_name_of_another_takes_not_its_place():
 
 
 def test_a_loss_that_is_defined_anew_takes_the_place_of_its_former_self(monkeypatch):
+    """As in a notebook, under another name, too, or where a file is run and imported."""
     monkeypatch.setattr('common.nets.losses.KINDS', {})
-    first, second = (type('Cell', (HeatmapLoss,), {'kind': 'cell', '__module__': '__main__'}) for _ in range(2))
-    assert first is not second and losses.KINDS == {'cell': second}
+    monkeypatch.setitem(sys.modules, '__main__', SimpleNamespace(__file__='mine.py'))
+    monkeypatch.setitem(sys.modules, 'mine', SimpleNamespace(__file__=os.path.abspath('mine.py')))
+
+    def define(kind, module):
+        return type('Cell', (HeatmapLoss,), {'kind': kind, '__module__': module})
+
+    for kind, module in (('cell', '__main__'), ('cell', '__main__'), ('cell', 'mine'), ('cells', 'mine')):
+        last = define(kind, module)
+        assert losses.KINDS == {kind: last}
+    with pytest.raises(TypeError, match='Cell has the `kind` of Cell, cells'):
+        define('cells', 'other')
 
 
 @pytest.mark.parametrize('key', ['sigma', 'window'])
 def test_a_key_that_means_something_else_already_is_refused(key, monkeypatch, root):
-    monkeypatch.setitem(KINDS, 'robust', type('Other', (), {'keys': {key: (rules.number(0), 'another thing')}}))
-    with pytest.raises(InputError, match=f'loss.{key}: Other calls a key as another loss'):
+    other = type('Other', (), {'keys': {key: (rules.number(0), 'another thing')}})
+    monkeypatch.setitem(KINDS, 'other', other)
+    with pytest.raises(InputError, match=f'loss.{key}: means one thing to .* and another to Other; rename one'):
         config.load(root / 'experiments/mpii/table2/h1.yaml')
+    other.keys = {'margin': (rules.number(0), 'errors below this carry no loss')}      # as `RobustLoss` says it, too
+    config.load(root / 'experiments/mpii/table2/h1.yaml')
 
 
 def test_a_loss_that_was_not_imported_is_named_before_its_keys(root, tmp_path):

@@ -10,9 +10,10 @@ from runs import assert_same_run
 
 from common import config, export, files, skeleton
 from common.data.crop import Sample, fit
-from common.dataset import Dataset, People
+from common.dataset import Dataset, People, Source
 from common.errors import InputError
 from common.programs import decodings, demo, test, train
+from common.weights import checkpoint
 from pose_mpii.layout import read_split
 
 pytestmark = pytest.mark.usefixtures('narrow_file')
@@ -139,11 +140,35 @@ def test_a_score_without_one_of_its_metrics_costs_no_epoch(data, experiments, tr
         def score(self, people, joints, scores):
             raise KeyError('head')
 
-    options = ['--cfg', str(experiments / 'h1.yaml'), '--data', str(data), '--out', str(tmp_path), '--resume']
+    def options(out):
+        return ['--cfg', str(experiments / 'h1.yaml'), '--data', str(data), '--out', str(tmp_path / out), '--resume']
+
     with pytest.raises(InputError, match='Changed.score: returns pck@0.2, pck@0.1, and no PCK@0.1, PCK@0.2, which .*'
                                          'last.state is whole'):
-        train.main(Changed(), options)
+        train.main(Changed(), options('changed'))
     with pytest.raises(KeyError):             # of the user's own program: its traceback says where
-        train.main(Broken(), options)
-    train.main(LSP, options)
-    assert_same_run(trained['h1'], tmp_path / 'lsp/table2/h1')
+        train.main(Broken(), options('broken'))
+    for out in ('changed', 'broken'):
+        arrays = checkpoint.read_arrays(tmp_path / out / 'lsp/table2/h1/last.state')
+        state = json.loads(arrays['json'].asnumpy().tobytes())
+        assert state['begun']['images'] == len(LSP.samples(Source(data, 'train'), (64, 64))), 'the epoch is not whole'
+        train.main(LSP, options(out))
+        assert_same_run(trained['h1'], tmp_path / out / 'lsp/table2/h1')
+
+
+def test_a_study_of_single_joints_needs_not_say_which_are_found(data, experiments, trained, tmp_path, capsys):
+    class Counting(Lsp):
+        def counted(self, people):
+            return np.ones(people.truth.shape[:2], bool)
+
+        def only(self, people, chosen):
+            return people
+
+        def score(self, people, joints, scores):
+            return {name: np.float32(value) for name, value in super().score(people, joints, scores).items()}
+
+    decodings.main(Counting(), ['--cfg', str(trained['h1'] / 'config.yaml'), '--params',
+                                str(trained['h1'] / 'best.params'), '--data', str(data), '--json',
+                                str(tmp_path / 'study.json')])
+    assert '| modes |' in capsys.readouterr().out
+    assert json.loads((tmp_path / 'study.json').read_text())['found'] == []

@@ -83,12 +83,13 @@ def schema() -> dict:
 
 def _with_own_keys(shared):
     """The section `loss`: the keys that all heat-map losses share, and those of each of them."""
-    keys = dict(shared)
+    keys, owners = dict(shared), dict.fromkeys(shared, 'every loss')
     for kind in losses.KINDS.values():
         for key, values in kind.keys.items():
-            if keys.setdefault(key, Key(*values)) != Key(*values):
-                raise InputError(f'loss.{key}: {kind.__name__} calls a key as another loss or the section `loss` calls '
-                                 'one of its own; rename it')
+            one, other = Key(*values), keys.setdefault(key, Key(*values))
+            owner = owners.setdefault(key, kind.__name__)
+            if (one.rule.text, one.meaning) != (other.rule.text, other.meaning):
+                raise InputError(f'loss.{key}: means one thing to {owner} and another to {kind.__name__}; rename one')
     return keys
 
 

@@ -22,8 +22,9 @@ def network_name(cfg, params) -> str:
 def export(cfg, params, base, onnx=False, photographs=None, float16=False) -> list:
     """Write the network of a configuration and a .params file to files whose names begin with `base`.
 
-    onnx: write ONNX; photographs: files to calibrate integers on, which are written too then; float16: write
-    parameters in half precision. Returns the paths. InputError where a parameter is too large for half precision.
+    onnx: write ONNX; photographs: RGB images (`quantize.quantize`) to calibrate integers on, which are written too
+    then; float16: write parameters in half precision. Returns the paths. InputError where a parameter is too large for
+    half precision.
     """
     net = pose_net.create(cfg, [mx.cpu()])
     checkpoint.load_parameters(net, params, [mx.cpu()])

@@ -6,6 +6,8 @@ its name as those here are. Targets are rendered here, on the device, as outer p
 `PoseLoss` adds up stages, leaves joints out that are not visible and divides by the constant number of joints, so that
 the mean over a batch does not depend on how the batch is spread over devices.
 """
+import os
+import sys
 from typing import Optional
 
 import numpy as np
@@ -36,9 +38,12 @@ class HeatmapLoss(gluon.HybridBlock):
         super().__init_subclass__(**kwargs)
         if 'kind' not in cls.__dict__:        # it would take the place of the loss that it is made of
             raise TypeError(f'{cls.__name__} has no `kind`, its name in YAML')
-        other = KINDS.setdefault(cls.kind, cls)
-        if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):     # not defined anew
-            raise TypeError(f'{cls.__name__} has the `kind` of {other.__name__}, {cls.kind}; give it another one')
+        for kind, other in list(KINDS.items()):
+            if _place(other) == _place(cls):  # defined anew, as in a notebook, or its file is run and imported, too
+                del KINDS[kind]
+        if cls.kind in KINDS:
+            raise TypeError(f'{cls.__name__} has the `kind` of {KINDS[cls.kind].__name__}, {cls.kind}; give it another '
+                            'one')
         KINDS[cls.kind] = cls
 
     def __init__(self, cfg, stride, **kwargs):
@@ -62,6 +67,12 @@ class HeatmapLoss(gluon.HybridBlock):
 
 
 KINDS[HeatmapLoss.kind] = HeatmapLoss
+
+
+def _place(kind):
+    """Where a class is defined: its file, or module where that has none, and its name there."""
+    file = getattr(sys.modules.get(kind.__module__), '__file__', None)
+    return os.path.realpath(file) if file else kind.__module__, kind.__qualname__
 
 
 def positions(F, maps):

@@ -30,6 +30,7 @@ from common.predict import decode, inference
 from common.predict.decode import HEATMAP_DECODINGS
 from common.predict.onnx_net import is_export
 from common.programs import options
+from common.programs.test import score
 from common.results import markdown, mean_and_spread
 
 WINDOWS = (1, 2, 3, 4, 0)                     # cells to each side of the maximum; 0: all, as in `loss.window`
@@ -87,7 +88,7 @@ def study(dataset, cfg, net, people, contexts, control=None) -> dict:
     counts = dataset.counted(people)
 
     def metrics(setting, counting=people):
-        result = dataset.score(counting, reading.joints[setting], reading.scores)
+        result = score(dataset, counting, reading.joints[setting], reading.scores)
         return {metric: result[metric] for metric in dataset.metrics}
 
     def lines(groups):
@@ -105,7 +106,7 @@ def study(dataset, cfg, net, people, contexts, control=None) -> dict:
                                 for low, high in zip(PEAKS, PEAKS[1:])])
         judge, metric = 'control' if control else 'argmax', dataset.metrics[0]
         near = dataset.found(people, reading.joints[own[judge]])
-        found['found'] = lines([({'found': True}, near), ({'found': False}, ~near)])
+        found['found'] = [] if near is None else lines([({'found': True}, near), ({'found': False}, ~near)])
         rising = (line for low in HEIGHTS for line in lines([({'from': low, 'to': None}, peaks >= low)]))
         found['sure'] = list(islice((line for line in rising if line[judge][metric] >= SURE), 1))
     return found
@@ -153,7 +154,8 @@ def peaks_table(lines) -> str:
 
 def found_table(lines) -> str:
     """`study`'s 'found' as Markdown: a row for the joints that the maximum finds, and one for the others."""
-    return groups_table('the maximum finds it', lines, lambda line: 'yes' if line['found'] else 'no')
+    whose = "the control's maximum" if any('control' in line for line in lines) else 'the maximum'
+    return groups_table(f'{whose} finds it', lines, lambda line: 'yes' if line['found'] else 'no')
 
 
 def _shown(line):
@@ -195,5 +197,6 @@ def main(dataset, argv=None):
     print(local_table(found['local']), debiased_table(found['debiased']), sep='\n')
     print(f'{found["second"]:.1f}% of the maps have a second mode above {SECOND:.0%} of the first\n')
     if 'modes' in found:
-        print(modes_table(found['modes']), peaks_table([*found['peaks'], *found['sure']]), found_table(found['found']),
-              sep='\n')
+        print(modes_table(found['modes']), peaks_table([*found['peaks'], *found['sure']]), sep='\n')
+        if found['found']:
+            print(found_table(found['found']))

@@ -33,10 +33,10 @@ def predict_and_score(dataset, cfg, net, people, contexts, title,
     joints, scores = inference.predict(cfg, net, loader, contexts, title, scored=dataset.scored, loss=loss)
     if people.truth is None:
         return joints, scores, None
-    return joints, scores, {method: _score(dataset, people, points, scores) for method, points in joints.items()}
+    return joints, scores, {method: score(dataset, people, points, scores) for method, points in joints.items()}
 
 
-def _score(dataset, people, joints, scores):
+def score(dataset, people, joints, scores):
     """`Dataset.score`, whose numbers are Python's and not NumPy's, as JSON needs them; InputError without a metric."""
     result = dataset.score(people, joints, scores)
     missing = {*dataset.metrics, dataset.decides} - {*result}

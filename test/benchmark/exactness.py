@@ -20,6 +20,7 @@ import mxnet as mx
 from common import config, files, provenance, results, runtime
 from common.dataset import Source
 from common.deploy.export import export
+from common.export import to_calibrate_on
 from common.predict import inference
 from common.predict.onnx_net import OnnxNet
 from common.programs import options
@@ -66,7 +67,8 @@ def main(argv=None):
     cfg = config.load(args.cfg, args.overrides)
     split = cfg.data.valid
     people = MPII.people(Source(args.data, split), cfg.input.size)
-    photographs = [Path(sample.image) for sample in MPII.samples(Source(args.data, cfg.data.train), cfg.input.size)]
+    paths = [Path(sample.image) for sample in MPII.samples(Source(args.data, cfg.data.train), cfg.input.size)]
+    photographs = to_calibrate_on(paths, args.data, cfg.input.size)
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for title, net in networks(cfg, args.params, folder, photographs):

@@ -21,6 +21,7 @@ from sides import JOINTS, batch
 from common import config, runtime
 from common.data.loader import Batch, Loader
 from common.deploy.export import export
+from common.export import to_calibrate_on
 from common.nets import pose_net
 from common.nets.integral import Integral
 from common.predict import inference
@@ -133,8 +134,9 @@ def write_exports(task):
     """Write ours.onnx and ours-int8.onnx, calibrated on drawings."""
     folder = Path(task.folder)
     write_sample(folder / 'sample', train=8, valid=1)
-    export(configuration(task), parameters_file(task), folder / 'ours', onnx=True,
-                  photographs=find_photographs(folder / 'sample' / 'images'))
+    cfg, images = configuration(task), folder / 'sample/images'
+    export(cfg, parameters_file(task), folder / 'ours', onnx=True,
+           photographs=to_calibrate_on(find_photographs(images), images, cfg.input.size))
     return list
 
 
