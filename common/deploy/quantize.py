@@ -56,5 +56,5 @@ def in_float(graph) -> list:
 
 
 def shown_whole(image, size) -> np.ndarray:
-    """A photograph, upright and scaled to fit `size` (width, height): RGB uint8 (height, width, 3), black around it."""
+    """A photograph scaled to fit `size` (width, height): RGB uint8 (height, width, 3), black around it."""
     return cut(image, crop_box((0, 0, *image.shape[1::-1]), image.shape, size), size)
